@@ -1,0 +1,130 @@
+//! What is told to whom, and why: notices as they stand in the outbox.
+
+use serde::{Deserialize, Serialize};
+
+use super::delivery::Identity;
+use super::rules::Severity;
+use super::time::Timestamp;
+
+/// One message to one receiver, as the outbox keeps it until the channel took it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Notice {
+    /// Stable over every retry: a reader of the channel can tell a repeat by it.
+    pub id: String,
+    pub receiver: String,
+    /// Names the batch: all notices of one batch and receiver share a thread.
+    pub batch: String,
+    pub reason: NoticeReason,
+    pub created_at: Timestamp,
+    /// IANA zone in which the message writes times.
+    pub timezone: String,
+    /// The receiver that could not be reached, where this is its fallback.
+    pub instead_of: Option<String>,
+    /// Every alert of the batch as it stood then: firing ones first, worst first.
+    pub alerts: Vec<AlertFacts>,
+}
+
+/// Why a message goes out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum NoticeReason {
+    First,
+    Escalated,
+    NewAlerts,
+    Resolved,
+    Reminder,
+}
+
+/// An alert as a message tells it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct AlertFacts {
+    pub rule: String,
+    /// The highest level that has fired.
+    pub severity: Severity,
+    pub status: AlertStatus,
+    /// `(label, value)` as rules know them; ids bare.
+    pub labels: Vec<(String, String)>,
+    /// The headline, rendered from the rule's `summary` or the built-in text.
+    pub summary: String,
+    /// When the condition began to hold.
+    pub began_at: Timestamp,
+    pub fired_at: Timestamp,
+    /// What was compared: the value that fired it beside its threshold.
+    pub readings: Vec<Reading>,
+    pub cause: Option<Cause>,
+    /// Up to three deliveries.
+    pub samples: Vec<Sample>,
+    /// Sentences that the reader needs: detected late, deactivation, no proof.
+    pub notes: Vec<String>,
+    pub runbook: Option<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AlertStatus {
+    Firing,
+    /// Its condition is clear, but no success proves a cure.
+    Quiet,
+    /// Cured, with proof.
+    Resolved {
+        resolved_at: Timestamp,
+    },
+    /// Ended without traffic: not proven cured.
+    Expired {
+        resolved_at: Timestamp,
+    },
+    /// Its rule or source was removed from the configuration.
+    Removed {
+        resolved_at: Timestamp,
+    },
+}
+
+/// One compared measure, both sides written for people: `failure_rate`, `83 %`, `>= 20 %`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Reading {
+    pub measure: String,
+    pub value: String,
+    pub threshold: String,
+}
+
+/// The dimension that explains most of the failures.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Cause {
+    /// `host`, `reason`, `affiliate` or `offer`.
+    pub by: String,
+    /// The label's value, bare.
+    pub value: String,
+    /// The value as people read it: `Acme Media (7)`.
+    pub shown: String,
+    /// Its part of the failures, 0 to 1.
+    pub share: f64,
+    /// The most frequent reason among them: `tls`, `http_404`, …
+    pub reason: String,
+    /// What that reason means and whether retries may cure it.
+    pub advice: String,
+}
+
+/// A failing delivery shown as an example.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Sample {
+    pub delivery: Identity,
+    pub timestamp: Timestamp,
+    pub failed_attempts: u32,
+    pub reason: String,
+    /// `Name (7)`.
+    pub offer: String,
+    pub affiliate: String,
+    /// Read from the store when the message is written; never kept in a notice.
+    #[serde(skip)]
+    pub text: Option<SampleText>,
+}
+
+/// The stored texts of a delivery, made safe to show.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SampleText {
+    pub conversion_id: String,
+    /// The payload's URL with every query value hidden.
+    pub url: String,
+    /// What the network wrote of the answer, without addresses or headers.
+    pub answer: String,
+}

@@ -1,0 +1,154 @@
+//! Every metric's name, once. What follows the process is counted here as it
+//! happens; what follows the state is read from it at each scrape.
+
+use std::sync::Arc;
+
+use prometheus::{
+    HistogramOpts, HistogramVec, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
+};
+
+/// Counters of this process, shared by every room that does something.
+#[derive(Clone)]
+pub struct Metrics {
+    pub registry: Registry,
+    pub polls: IntCounterVec,
+    pub poll_seconds: HistogramVec,
+    pub poll_rows: IntCounterVec,
+    pub api_requests: IntCounterVec,
+    pub api_throttled: IntCounterVec,
+    pub reports_truncated: IntCounterVec,
+    pub source_blind: IntGaugeVec,
+    pub rule_evaluation_seconds: HistogramVec,
+    pub rule_unknown: IntCounterVec,
+    pub notifications: IntCounterVec,
+    pub notification_seconds: HistogramVec,
+    pub store_commit_seconds: HistogramVec,
+    pub store_bytes: IntGauge,
+    pub config_last_reload_successful: IntGauge,
+    pub config_last_reload_timestamp_seconds: IntGauge,
+}
+
+const SECONDS: &[f64] =
+    &[0.001, 0.005, 0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0];
+
+impl Metrics {
+    pub fn new() -> Arc<Metrics> {
+        let r = Registry::new();
+        Arc::new(Metrics {
+            polls: counter(
+                &r,
+                "polls_total",
+                "Polls of the postback report, by how they ended.",
+                &["source", "outcome"],
+            ),
+            poll_seconds: histogram(
+                &r,
+                "poll_seconds",
+                "How long a poll took, from its first request to its last commit.",
+                &["source", "outcome"],
+            ),
+            poll_rows: counter(
+                &r,
+                "poll_rows_total",
+                "Rows read: new deliveries, changed ones, repeats, and rows that could not be read (rejected).",
+                &["source", "kind"],
+            ),
+            api_requests: counter(
+                &r,
+                "api_requests_total",
+                "Requests to the network's API; status is the HTTP status, or error where no answer came.",
+                &["source", "endpoint", "status"],
+            ),
+            api_throttled: counter(
+                &r,
+                "api_throttled_total",
+                "Requests that the network refused with 429: its rate limit is shared with your other tools.",
+                &["source", "endpoint", "status"],
+            ),
+            reports_truncated: counter(
+                &r,
+                "reports_truncated_total",
+                "Replies cut at the network's cap of 1,000 rows; their span is then read whole by the export.",
+                &["source", "endpoint", "status"],
+            ),
+            source_blind: gauge(
+                &r,
+                "source_blind",
+                "1 while the source could not be read whole for longer than five polls and 10 minutes.",
+                &["source"],
+            ),
+            rule_evaluation_seconds: histogram(
+                &r,
+                "rule_evaluation_seconds",
+                "How long evaluating the rule over all its touched groups took.",
+                &["rule"],
+            ),
+            rule_unknown: counter(
+                &r,
+                "rule_unknown_total",
+                "Evaluations whose answer was unknown: not covered yet, or a measure without a value.",
+                &["rule"],
+            ),
+            notifications: counter(
+                &r,
+                "notifications_total",
+                "Messages by receiver and channel; outcome is sent, retried or failed, reason says why the message was made or why it failed.",
+                &["receiver", "channel", "outcome", "reason"],
+            ),
+            notification_seconds: histogram(
+                &r,
+                "notification_seconds",
+                "How long the channel took to answer.",
+                &["receiver", "channel"],
+            ),
+            store_commit_seconds: histogram(
+                &r,
+                "store_commit_seconds",
+                "How long a durable commit took, fsync included.",
+                &["store"],
+            ),
+            store_bytes: single(&r, "store_bytes", "Size of the store on disk."),
+            config_last_reload_successful: single(
+                &r,
+                "config_last_reload_successful",
+                "1 if the rules file was good when it was last read, else 0: the former rules are still in force.",
+            ),
+            config_last_reload_timestamp_seconds: single(
+                &r,
+                "config_last_reload_timestamp_seconds",
+                "When the rules file was last read successfully.",
+            ),
+            registry: r,
+        })
+    }
+}
+
+/// `name` as everybody sees it.
+pub fn full_name(name: &str) -> String {
+    format!("postwatch_{name}")
+}
+
+fn counter(registry: &Registry, name: &str, help: &str, labels: &[&str]) -> IntCounterVec {
+    let made = IntCounterVec::new(Opts::new(full_name(name), help), labels);
+    registered(registry, made.expect("a constant name is valid"))
+}
+
+fn gauge(registry: &Registry, name: &str, help: &str, labels: &[&str]) -> IntGaugeVec {
+    let made = IntGaugeVec::new(Opts::new(full_name(name), help), labels);
+    registered(registry, made.expect("a constant name is valid"))
+}
+
+fn single(registry: &Registry, name: &str, help: &str) -> IntGauge {
+    let made = IntGauge::with_opts(Opts::new(full_name(name), help));
+    registered(registry, made.expect("a constant name is valid"))
+}
+
+fn histogram(registry: &Registry, name: &str, help: &str, labels: &[&str]) -> HistogramVec {
+    let options = HistogramOpts::new(full_name(name), help).buckets(SECONDS.to_vec());
+    registered(registry, HistogramVec::new(options, labels).expect("a constant name is valid"))
+}
+
+fn registered<C: prometheus::core::Collector + Clone + 'static>(registry: &Registry, c: C) -> C {
+    registry.register(Box::new(c.clone())).expect("each name is registered once");
+    c
+}
