@@ -1,1 +1,333 @@
-//! (to come)
+//! One task owns state and store: it takes news from the pollers and the
+//! outbox, lets the domain decide, and makes it durable before anybody sees it.
+
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
+use std::time::Duration;
+
+use tokio::sync::{Notify, mpsc, oneshot};
+
+use crate::clock::Clock;
+use crate::domain::delivery::{Identity, Row};
+use crate::domain::outgoing::Outcome;
+use crate::domain::policy::Policy;
+use crate::domain::state::{DeliveryText, State};
+use crate::domain::time::Timestamp;
+use crate::domain::turn::{News, RowTally, WholeSpan, turn};
+use crate::metrics::Metrics;
+use crate::source::Page;
+use crate::store::{Store, StoreError};
+
+/// Pages that may wait for the keeper: with more, the network is read slower.
+const WAITING: usize = 4;
+const COMMITS_PER_CHECKPOINT: u64 = 500;
+const PRUNE_EVERY: Duration = Duration::from_secs(3600);
+
+/// Deliveries that failed are kept this long.
+pub const RETAIN: Duration = Duration::from_secs(30 * 24 * 3600);
+
+/// How far beyond the look-back the journal is read at a start: a delivery's
+/// last entry may have been written this long before its time was up.
+const LOAD_MARGIN: Duration = Duration::from_secs(24 * 3600);
+
+/// What the keeper is told. `Ok` on `done` means: it is on the disk.
+pub enum Message {
+    Began {
+        source: String,
+        read: u32,
+    },
+    Page {
+        source: String,
+        read: u32,
+        page: Page,
+    },
+    Whole {
+        source: String,
+        scope: u64,
+        read: u32,
+        span: WholeSpan,
+        done: Done,
+    },
+    Failed {
+        source: String,
+        trouble: String,
+    },
+    Postbacks {
+        source: String,
+        statuses: Option<Vec<(u64, bool)>>,
+    },
+    Settled {
+        number: u64,
+        outcome: Outcome,
+        done: Done,
+    },
+    Read {
+        wanted: Vec<(u64, Identity)>,
+        texts: oneshot::Sender<Vec<Option<DeliveryText>>>,
+    },
+    Tick,
+    /// Commits nothing more; answers when the store is at rest.
+    Stop {
+        done: Done,
+    },
+}
+
+pub type Done = oneshot::Sender<Result<(), String>>;
+
+/// What everybody else may see of the state.
+#[derive(Clone)]
+pub struct View {
+    state: Arc<RwLock<State>>,
+    /// Why the store cannot be written, while it cannot.
+    trouble: Arc<RwLock<Option<String>>>,
+}
+
+impl View {
+    /// The state as of the last commit.
+    pub fn state(&self) -> RwLockReadGuard<'_, State> {
+        self.state.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub fn store_trouble(&self) -> Option<String> {
+        self.trouble.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+/// The owner of state and store.
+pub struct Keeper<S> {
+    store: S,
+    view: View,
+    policy: Arc<Policy>,
+    clock: Clock,
+    metrics: Arc<Metrics>,
+    /// Wakes the outbox after a commit that it may care about.
+    committed: Arc<Notify>,
+    /// Unset after a failed commit, until the state was built anew.
+    is_loaded: bool,
+    checkpoint_at: u64,
+    pruned_at: Timestamp,
+}
+
+impl<S: Store + 'static> Keeper<S> {
+    /// Builds the state from what the store kept.
+    pub fn open(
+        store: S,
+        policy: Arc<Policy>,
+        clock: Clock,
+        metrics: Arc<Metrics>,
+        committed: Arc<Notify>,
+    ) -> Result<Keeper<S>, StoreError> {
+        let view = View { state: Arc::default(), trouble: Arc::default() };
+        let pruned_at = clock.now();
+        let mut keeper = Keeper {
+            store,
+            view,
+            policy,
+            clock,
+            metrics,
+            committed,
+            is_loaded: false,
+            checkpoint_at: 0,
+            pruned_at,
+        };
+        keeper.load()?;
+        Ok(keeper)
+    }
+
+    pub fn view(&self) -> View {
+        self.view.clone()
+    }
+
+    /// Starts the keeper on a thread of its own: its commits block.
+    pub fn start(mut self) -> mpsc::Sender<Message> {
+        let (sender, mut receiver) = mpsc::channel(WAITING);
+        std::thread::spawn(move || {
+            while let Some(message) = receiver.blocking_recv() {
+                if self.take(message).is_break() {
+                    break;
+                }
+            }
+        });
+        sender
+    }
+
+    fn take(&mut self, message: Message) -> std::ops::ControlFlow<()> {
+        match message {
+            Message::Began { source, read } => {
+                self.turn(News::Began { source: &source, read }).ok();
+            }
+            Message::Page { source, read, page } => self.take_page(&source, read, &page),
+            Message::Whole { source, scope, read, span, done } => {
+                done.send(self.end_read(&source, scope, read, span)).ok();
+            }
+            Message::Failed { source, trouble } => {
+                self.turn(News::Failed { source: &source, trouble }).ok();
+            }
+            Message::Postbacks { source, statuses } => {
+                self.turn(News::Postbacks { source: &source, statuses: statuses.as_deref() }).ok();
+            }
+            Message::Settled { number, outcome, done } => {
+                let settled = self.turn(News::Settled { number, outcome });
+                done.send(settled.map(|_| ())).ok();
+            }
+            Message::Read { wanted, texts } => {
+                let found = self.store.read(&wanted).unwrap_or_else(|error| {
+                    tracing::warn!(%error, "the texts of deliveries cannot be read");
+                    vec![None; wanted.len()]
+                });
+                texts.send(found).ok();
+            }
+            Message::Tick => self.tick(),
+            Message::Stop { done } => {
+                done.send(self.rest().map_err(|error| error.to_string())).ok();
+                return std::ops::ControlFlow::Break(());
+            }
+        }
+        std::ops::ControlFlow::Continue(())
+    }
+
+    /// Commits a page under the old watermark; what cannot be read of it is
+    /// counted and does not stop the rest.
+    fn take_page(&mut self, source: &str, read: u32, page: &Page) {
+        let mut rejected = 0u64;
+        let mut first_error = None;
+        let mut rows = page.rows().filter_map(|row| match row {
+            Ok(row) => Some(row),
+            Err(error) => {
+                rejected += 1;
+                first_error.get_or_insert(error);
+                None
+            }
+        });
+        let rows: &mut dyn Iterator<Item = Row<'_>> = &mut rows;
+        let tally = self.turn(News::Rows { source, read, rows }).unwrap_or_default();
+        let count = |kind: &str, by: u64| {
+            self.metrics.poll_rows.with_label_values(&[source, kind]).inc_by(by);
+        };
+        count("new", tally.new);
+        count("changed", tally.changed);
+        count("repeated", tally.repeated);
+        count("rejected", rejected);
+        if let Some(error) = first_error {
+            tracing::warn!(source, rejected, %error, "rows of the report cannot be read; the others are");
+        }
+    }
+
+    fn end_read(
+        &mut self,
+        source: &str,
+        scope: u64,
+        read: u32,
+        span: WholeSpan,
+    ) -> Result<(), String> {
+        let is_known = self
+            .view
+            .state()
+            .sources
+            .get(source)
+            .is_some_and(|source| source.reads.contains_key(&read));
+        if !is_known {
+            return Err("a page of this read could not be stored".to_owned());
+        }
+        self.turn(News::Whole { source, scope, read, span }).map(|_| ())
+    }
+
+    fn tick(&mut self) {
+        self.turn(News::Tick).ok();
+        let now = self.clock.now();
+        if self.is_loaded && now.since(self.pruned_at) >= PRUNE_EVERY {
+            self.pruned_at = now;
+            if let Err(error) = self.store.prune(now - RETAIN) {
+                tracing::warn!(%error, "old deliveries cannot be dropped");
+            }
+        }
+    }
+
+    /// Decides, commits, and only then lets anybody see. After a failed commit
+    /// the state is built anew from the store: memory never knows more than it.
+    fn turn(&mut self, news: News<'_>) -> Result<RowTally, String> {
+        if !self.is_loaded {
+            self.load().map_err(|error| self.note_trouble(&error))?;
+        }
+        let now = self.clock.now();
+        let committed = {
+            // Held over the commit: what is not durable yet is nobody's to see.
+            let mut state = self.view.state.write().unwrap_or_else(PoisonError::into_inner);
+            let (changes, tally) = turn(now, &self.policy, &mut state, news);
+            if changes.is_empty() {
+                return Ok(tally);
+            }
+            let timer = self.metrics.store_commit_seconds.with_label_values(&["sled"]);
+            let _timer = timer.start_timer();
+            self.store.commit(now, &changes).map(|()| tally)
+        };
+        match committed {
+            Ok(tally) => {
+                self.note_well();
+                self.checkpoint_if_due();
+                self.committed.notify_one();
+                Ok(tally)
+            }
+            Err(error) => {
+                self.is_loaded = false;
+                Err(self.note_trouble(&error))
+            }
+        }
+    }
+
+    fn load(&mut self) -> Result<(), StoreError> {
+        let now = self.clock.now();
+        let lookback = self.policy.sources.iter().map(|source| source.lookback).max();
+        let since = now - lookback.unwrap_or_default() - LOAD_MARGIN;
+        let mut fresh = State::default();
+        fresh.commit = self.store.load(since, &mut |stored| fresh.restore(stored))?;
+        self.checkpoint_at = fresh.commit;
+        let (changes, _) = turn(now, &self.policy, &mut fresh, News::Started);
+        if !changes.is_empty() {
+            self.store.commit(now, &changes)?;
+        }
+        *self.view.state.write().unwrap_or_else(PoisonError::into_inner) = fresh;
+        self.is_loaded = true;
+        Ok(())
+    }
+
+    fn checkpoint_if_due(&mut self) {
+        let commit = self.view.state().commit;
+        if commit < self.checkpoint_at + COMMITS_PER_CHECKPOINT {
+            return;
+        }
+        self.checkpoint_at = commit;
+        if let Err(error) = self.checkpoint() {
+            tracing::warn!(%error, "no checkpoint could be written; the next start reads more");
+        }
+        self.metrics.store_bytes.set(i64::try_from(self.store.size()).unwrap_or(i64::MAX));
+    }
+
+    fn checkpoint(&mut self) -> Result<(), StoreError> {
+        let (commit, checkpoints) = {
+            let state = self.view.state();
+            (state.commit, state.checkpoints())
+        };
+        self.store.checkpoint(commit, &checkpoints)
+    }
+
+    fn rest(&mut self) -> Result<(), StoreError> {
+        if self.is_loaded { self.checkpoint() } else { Ok(()) }
+    }
+
+    fn note_trouble(&self, error: &StoreError) -> String {
+        let text = error.to_string();
+        let mut trouble = self.view.trouble.write().unwrap_or_else(PoisonError::into_inner);
+        if trouble.as_ref() != Some(&text) {
+            tracing::error!(%error, "the store cannot be written; nothing is read on until it can");
+        }
+        *trouble = Some(text.clone());
+        text
+    }
+
+    fn note_well(&self) {
+        let mut trouble = self.view.trouble.write().unwrap_or_else(PoisonError::into_inner);
+        if trouble.take().is_some() {
+            tracing::info!("the store can be written again");
+        }
+    }
+}

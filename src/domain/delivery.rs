@@ -1,4 +1,4 @@
-//! One row of the postback report and what identifies the delivery behind it.
+//! A delivery: the row that shows it, what identifies it, and its life.
 
 use std::borrow::Cow;
 use std::hash::Hasher;
@@ -6,6 +6,8 @@ use std::hash::Hasher;
 use serde::{Deserialize, Serialize};
 use siphasher::sip128::{Hasher128, SipHasher13};
 
+use super::dims::DimsId;
+use super::reason::Reason;
 use super::time::Timestamp;
 
 /// One row of the postback report, borrowed from the reply's bytes.
@@ -55,21 +57,154 @@ pub struct Identity(pub u128);
 impl Identity {
     /// The identity of the delivery that `row` of `source` tells of.
     pub fn of(source: &str, row: &Row<'_>) -> Identity {
-        let mut hash = SipHasher13::new_with_keys(0x706f_7374, 0x7761_7463_68);
-        let mut part = |bytes: &[u8]| {
-            hash.write_usize(bytes.len());
-            hash.write(bytes);
-        };
-        part(source.as_bytes());
-        part(&row.postback.to_le_bytes());
+        let postback = row.postback.to_le_bytes();
+        let event = row.event.to_le_bytes();
         if row.conversion_id.is_empty() {
-            part(b"transaction");
-            part(row.transaction_id.as_bytes());
-            part(&row.event.to_le_bytes());
+            let transaction = row.transaction_id.as_bytes();
+            hash_parts(&[source.as_bytes(), &postback, b"transaction", transaction, &event])
         } else {
-            part(b"conversion");
-            part(row.conversion_id.as_bytes());
+            hash_parts(&[source.as_bytes(), &postback, b"conversion", row.conversion_id.as_bytes()])
         }
-        Identity(hash.finish128().as_u128())
     }
+
+    /// A name made of texts, for things that are no deliveries.
+    pub fn of_parts(parts: &[&str]) -> Identity {
+        let parts: Vec<&[u8]> = parts.iter().map(|part| part.as_bytes()).collect();
+        hash_parts(&parts)
+    }
+}
+
+fn hash_parts(parts: &[&[u8]]) -> Identity {
+    let mut hash = SipHasher13::new_with_keys(0x706f_7374, 0x0077_6174_6368);
+    for part in parts {
+        hash.write_u64(part.len() as u64);
+        hash.write(part);
+    }
+    Identity(hash.finish128().as_u128())
+}
+
+/// What decides which of a delivery's rows is the newest: the rows of one
+/// identity are folded to their greatest, so their order and repetition make no
+/// difference. A success wins ties.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Fold {
+    pub last_attempt: Timestamp,
+    pub timestamp: Timestamp,
+    pub failed_attempts: u32,
+    pub is_success: bool,
+}
+
+impl Fold {
+    pub fn of(row: &Row<'_>) -> Fold {
+        Fold {
+            last_attempt: row.last_attempt,
+            timestamp: row.timestamp,
+            failed_attempts: row.failed_attempts,
+            is_success: row.is_success,
+        }
+    }
+
+    /// The moment of the last try as far as it is known.
+    pub fn tried_at(&self) -> Timestamp {
+        self.last_attempt.max(self.timestamp)
+    }
+
+    /// A failing row whose counter went back while time went on: the delivery
+    /// was fired anew.
+    pub fn opens_episode_after(&self, before: &Fold) -> bool {
+        !self.is_success
+            && self.failed_attempts < before.failed_attempts
+            && (self.last_attempt, self.timestamp) > (before.last_attempt, before.timestamp)
+    }
+}
+
+/// How far a delivery that failed has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Life {
+    /// The network may still try again.
+    Failing,
+    Ended {
+        how: Ended,
+        at: Timestamp,
+    },
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Ended {
+    /// A success row was seen.
+    Recovered,
+    /// The network gave up: tries used up, or none for `give_up_after`.
+    Exhausted,
+    /// Its postback was switched off while it failed.
+    Abandoned,
+    /// Absent from failures and successes in two whole reads of its span.
+    Vanished,
+}
+
+impl Ended {
+    pub const ALL: [Ended; 4] =
+        [Ended::Recovered, Ended::Exhausted, Ended::Abandoned, Ended::Vanished];
+
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Ended::Recovered => "recovered",
+            Ended::Exhausted => "exhausted",
+            Ended::Abandoned => "abandoned",
+            Ended::Vanished => "vanished",
+        }
+    }
+}
+
+/// A delivery that failed at least once, as it is known by now.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Delivery {
+    pub identity: Identity,
+    pub dims: DimsId,
+    /// Stands for the conversion id; 0 where it is empty.
+    pub conversion: u64,
+    /// The earliest timestamp that its rows showed: its place in every window.
+    pub timestamp: Timestamp,
+    /// Its newest row.
+    pub newest: Fold,
+    /// As first shown.
+    pub reason: Reason,
+    pub life: Life,
+    /// The commit that holds its payload and raw text.
+    pub text: u64,
+}
+
+impl Delivery {
+    pub fn is_open(&self) -> bool {
+        self.life == Life::Failing
+    }
+
+    pub fn has_vanished(&self) -> bool {
+        matches!(self.life, Life::Ended { how: Ended::Vanished, .. })
+    }
+
+    pub fn was_abandoned(&self) -> bool {
+        matches!(self.life, Life::Ended { how: Ended::Abandoned, .. })
+    }
+
+    /// This delivery, ended.
+    pub fn ended(&self, how: Ended, at: Timestamp) -> Delivery {
+        Delivery { life: Life::Ended { how, at }, ..*self }
+    }
+
+    /// When a recovered delivery's success happened: its last try where the row
+    /// tells it.
+    pub fn succeeded_at(&self) -> Timestamp {
+        self.newest.tried_at()
+    }
+}
+
+/// A number that stands for a conversion id; 0 for the empty one.
+pub fn conversion_number(conversion_id: &str) -> u64 {
+    if conversion_id.is_empty() {
+        return 0;
+    }
+    let mut hash = siphasher::sip::SipHasher13::new_with_keys(0x636f_6e76, 0);
+    hash.write(conversion_id.as_bytes());
+    hash.finish().max(1)
 }

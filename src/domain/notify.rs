@@ -6,6 +6,8 @@ use super::delivery::Identity;
 use super::rules::Severity;
 use super::time::Timestamp;
 
+pub mod plan;
+
 /// One message to one receiver, as the outbox keeps it until the channel took it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Notice {
@@ -108,6 +110,8 @@ pub struct Cause {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Sample {
     pub delivery: Identity,
+    /// The commit that holds its texts.
+    pub text_commit: u64,
     pub timestamp: Timestamp,
     pub failed_attempts: u32,
     pub reason: String,

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::delivery::Identity;
 use super::rules::{Glob, Rule};
 
 /// Everything that the domain needs to know of the configuration.
@@ -41,6 +42,71 @@ pub struct SourcePolicy {
     pub scopes: Vec<Scope>,
 }
 
+impl Policy {
+    pub fn source(&self, name: &str) -> Option<&SourcePolicy> {
+        self.sources.iter().find(|source| source.name == name)
+    }
+
+    /// The longest window of any rule: how far back successes are needed at once.
+    pub fn longest_window(&self) -> Duration {
+        self.rules.iter().map(|rule| rule.over).max().unwrap_or_default()
+    }
+}
+
+impl SourcePolicy {
+    pub fn scope_keys(&self) -> impl Iterator<Item = u64> + '_ {
+        self.scopes.iter().map(Scope::key)
+    }
+
+    /// A source with every default of `rules.yaml`.
+    pub fn named(name: &str) -> SourcePolicy {
+        SourcePolicy {
+            name: name.to_owned(),
+            poll_every: Duration::from_secs(60),
+            settle: Duration::from_secs(20),
+            lookback: Duration::from_secs(72 * 3600),
+            successes: true,
+            max_attempts: 10,
+            give_up_after: Duration::from_secs(24 * 3600),
+            deactivates_after: 10,
+            deactivation_counts: DeactivationCounts::Deliveries,
+            scopes: vec![Scope::default()],
+        }
+    }
+
+    /// Whether the scopes together are the whole network.
+    pub fn reads_everything(&self) -> bool {
+        self.reads_whole("", ANY_OTHER, ANY_OTHER)
+    }
+
+    /// Whether the scopes read everything that a postback of this level fires
+    /// for: `specific` one offer of one affiliate, `global` every offer of one
+    /// affiliate, `global_offer` one offer for every affiliate; a level that is
+    /// not known may fire for all.
+    pub fn reads_whole(&self, level: &str, offer: u64, affiliate: u64) -> bool {
+        let named = |of: fn(&Scope) -> [&Vec<u64>; 2]| -> Vec<u64> {
+            let ids = self.scopes.iter().flat_map(|scope| of(scope).into_iter().flatten());
+            ids.copied().chain([ANY_OTHER]).collect()
+        };
+        let all_offers = || named(|scope| [&scope.offers, &scope.exclude_offers]);
+        let all_affiliates = || named(|scope| [&scope.affiliates, &scope.exclude_affiliates]);
+        let (offers, affiliates) = match level {
+            "specific" => (vec![offer], vec![affiliate]),
+            "global" => (all_offers(), vec![affiliate]),
+            "global_offer" => (vec![offer], all_affiliates()),
+            _ => (all_offers(), all_affiliates()),
+        };
+        offers.iter().all(|&offer| {
+            affiliates
+                .iter()
+                .all(|&affiliate| self.scopes.iter().any(|scope| scope.contains(offer, affiliate)))
+        })
+    }
+}
+
+/// Stands for every id that no scope names.
+const ANY_OTHER: u64 = u64::MAX;
+
 /// What the network counts towards switching a postback off. Not documented,
 /// so the user may choose.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -60,6 +126,19 @@ pub struct Scope {
 }
 
 impl Scope {
+    /// A number that names the scope as long as its filters stay the same.
+    pub fn key(&self) -> u64 {
+        let list = |ids: &[u64]| {
+            let mut ids = ids.to_vec();
+            ids.sort_unstable();
+            ids.iter().map(u64::to_string).collect::<Vec<_>>().join(",")
+        };
+        let parts =
+            [&self.offers, &self.affiliates, &self.exclude_offers, &self.exclude_affiliates]
+                .map(|ids| list(ids));
+        Identity::of_parts(&parts.each_ref().map(String::as_str)).0 as u64
+    }
+
     pub fn contains(&self, offer: u64, affiliate: u64) -> bool {
         let within = |only: &[u64], not: &[u64], id: u64| {
             (only.is_empty() || only.contains(&id)) && !not.contains(&id)

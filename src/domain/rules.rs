@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+pub mod evaluate;
+
 /// One rule of `rules.yaml`; it makes one alert for each group.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Rule {
@@ -27,6 +29,18 @@ pub struct Rule {
     /// The rule's own labels, carried by its alerts.
     pub labels: BTreeMap<String, String>,
     pub runbook: Option<String>,
+}
+
+impl Rule {
+    /// Every measure that any of its levels compares.
+    pub fn measures(&self) -> impl Iterator<Item = Measure> + '_ {
+        self.levels.iter().flat_map(|level| &level.conditions).map(|condition| condition.measure)
+    }
+
+    /// Whether a cure needs the proof of a success: an alert on failures does.
+    pub fn needs_proof(&self) -> bool {
+        self.measures().any(|measure| measure != Measure::Deliveries)
+    }
 }
 
 /// One severity of a rule and what must hold for it.

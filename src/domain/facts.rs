@@ -1,0 +1,256 @@
+//! What is known of one source: a fold over its journal. The live service and
+//! a restart apply the same entries in the same order and reach the same facts.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::counters::Counters;
+use super::deliveries::{Deliveries, Slot};
+use super::delivery::{Delivery, Ended, Life};
+use super::dims::{DimsId, DimsTable};
+use super::time::Timestamp;
+
+/// One thing that happened, as the journal keeps it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub enum Entry {
+    /// A delivery that failed, new or changed.
+    Delivery(Delivery),
+    /// The clean successes of `from..=to` in one scope, replacing whatever was
+    /// counted there: reading a span again changes nothing.
+    Successes { scope: u64, from: Timestamp, to: Timestamp, seconds: Vec<SecondCount> },
+    /// The data is complete up to here.
+    Watermark(Timestamp),
+}
+
+/// How many clean successes bore one second as their timestamp, by labels.
+pub type SecondCount = (Timestamp, Vec<(DimsId, u32)>);
+
+/// What applying an entry did, for those who count windows.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Effect {
+    /// `before` is what stood in the slot.
+    Delivery {
+        slot: Slot,
+        before: Option<Delivery>,
+    },
+    /// By how much the clean successes of each second changed.
+    Successes(Vec<(Timestamp, DimsId, i64)>),
+    Nothing,
+}
+
+/// A scope's reading so far.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Coverage {
+    /// From when on this scope's successes are counted; what came before belongs
+    /// to the scopes that stood here then.
+    pub since: Timestamp,
+    /// The end of its last unbroken whole read; `None` during the first look-back.
+    pub front: Option<Timestamp>,
+    /// Whether the successes since `since` were read: not yet, after the first
+    /// look-back.
+    pub are_successes_read: bool,
+}
+
+/// A postback as its configuration last showed it.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct PostbackState {
+    pub is_active: bool,
+    pub changed_at: Timestamp,
+}
+
+#[derive(Debug, Default)]
+pub struct Facts {
+    /// Stored before the first request: what the network did before is not ours to count.
+    pub first_started_at: Timestamp,
+    pub dims: DimsTable,
+    pub offer_names: HashMap<u64, String>,
+    pub affiliate_names: HashMap<u64, String>,
+    pub deliveries: Deliveries,
+    /// By scope, then by second.
+    successes: HashMap<u64, BTreeMap<Timestamp, Vec<(DimsId, u32)>>>,
+    last_success: HashMap<DimsId, Timestamp>,
+    pub postbacks: HashMap<u64, PostbackState>,
+    /// By scope.
+    pub coverage: HashMap<u64, Coverage>,
+    /// The time to which the data is complete.
+    pub watermark: Option<Timestamp>,
+    pub counters: Counters,
+}
+
+impl Facts {
+    pub fn apply(&mut self, entry: &Entry) -> Effect {
+        match entry {
+            Entry::Delivery(delivery) => self.apply_delivery(*delivery),
+            Entry::Successes { scope, from, to, seconds } => {
+                Effect::Successes(self.replace_successes(*scope, *from, *to, seconds))
+            }
+            Entry::Watermark(at) => {
+                self.pass_watermark(*at);
+                Effect::Nothing
+            }
+        }
+    }
+
+    fn apply_delivery(&mut self, delivery: Delivery) -> Effect {
+        let (slot, before) = self.deliveries.put(delivery);
+        let dims = self.dims.get(delivery.dims);
+        let is_new_episode = before.is_some_and(|b| delivery.newest.opens_episode_after(&b.newest));
+        if before.is_none() || is_new_episode {
+            let host = self.dims.symbols.text(dims.host);
+            self.counters.add_failure(dims.offer, dims.affiliate, host, delivery.reason);
+            if self.watermark.is_some_and(|at| delivery.timestamp <= at) {
+                self.counters.add_deliveries(dims.offer, dims.affiliate, 1);
+            }
+        }
+        let former_life = before.map_or(Life::Failing, |before| before.life);
+        if let Life::Ended { how, at } = delivery.life
+            && delivery.life != former_life
+        {
+            *self.counters.ended.entry(how).or_default() += 1;
+            if how == Ended::Recovered {
+                self.counters.recovery.observe(at.since(delivery.timestamp));
+                self.note_success(delivery.dims, delivery.succeeded_at());
+            }
+        }
+        Effect::Delivery { slot, before }
+    }
+
+    fn replace_successes(
+        &mut self,
+        scope: u64,
+        from: Timestamp,
+        to: Timestamp,
+        seconds: &[SecondCount],
+    ) -> Vec<(Timestamp, DimsId, i64)> {
+        let held = self.successes.entry(scope).or_default();
+        let mut change: BTreeMap<(Timestamp, DimsId), i64> = BTreeMap::new();
+        for (second, counts) in held.extract_if(from..=to, |_, _| true) {
+            for (dims, count) in counts {
+                *change.entry((second, dims)).or_default() -= i64::from(count);
+            }
+        }
+        for (second, counts) in seconds {
+            for &(dims, count) in counts {
+                *change.entry((*second, dims)).or_default() += i64::from(count);
+            }
+            held.insert(*second, counts.clone());
+        }
+        for (second, counts) in seconds {
+            for &(dims, _) in counts {
+                self.note_success(dims, *second);
+            }
+        }
+        let change: Vec<_> = change
+            .into_iter()
+            .filter(|&(_, by)| by != 0)
+            .map(|((second, dims), by)| (second, dims, by))
+            .collect();
+        for &(second, dims, by) in &change {
+            if self.watermark.is_some_and(|at| second <= at) && by > 0 {
+                self.count_deliveries(dims, by as u64);
+            }
+        }
+        change
+    }
+
+    fn pass_watermark(&mut self, at: Timestamp) {
+        let after = self.watermark.unwrap_or(Timestamp(i64::MIN));
+        let mut passed: Vec<(DimsId, u64)> = self
+            .deliveries
+            .within(after, at)
+            .map(|slot| (self.deliveries.get(slot).dims, 1))
+            .collect();
+        passed.extend(
+            self.successes_within(after, at).map(|(_, dims, count)| (dims, u64::from(count))),
+        );
+        for (dims, count) in passed {
+            self.count_deliveries(dims, count);
+        }
+        self.watermark = Some(at);
+    }
+
+    /// The clean successes whose timestamp lies in `(after, until]`.
+    pub fn successes_within(
+        &self,
+        after: Timestamp,
+        until: Timestamp,
+    ) -> impl Iterator<Item = (Timestamp, DimsId, u32)> + '_ {
+        let bounds = (std::ops::Bound::Excluded(after), std::ops::Bound::Included(until));
+        self.successes
+            .values()
+            .filter(move |_| after < until)
+            .flat_map(move |seconds| seconds.range(bounds))
+            .flat_map(|(&second, counts)| {
+                counts.iter().map(move |&(dims, count)| (second, dims, count))
+            })
+    }
+
+    /// The last success of deliveries with these labels, recoveries included.
+    pub fn last_success(&self, dims: DimsId) -> Option<Timestamp> {
+        self.last_success.get(&dims).copied()
+    }
+
+    /// Every labels' last success.
+    pub fn last_successes(&self) -> impl Iterator<Item = (DimsId, Timestamp)> + '_ {
+        self.last_success.iter().map(|(&dims, &at)| (dims, at))
+    }
+
+    /// From when on the successes of every scope were read without a gap.
+    pub fn successes_since(&self) -> Timestamp {
+        let since = self.coverage.values().map(|coverage| match coverage.are_successes_read {
+            true => coverage.since,
+            false => Timestamp(i64::MAX),
+        });
+        since.max().unwrap_or(Timestamp(i64::MAX))
+    }
+
+    pub fn is_active(&self, postback: u64) -> bool {
+        self.postbacks.get(&postback).is_none_or(|state| state.is_active)
+    }
+
+    /// `Name (7)`, or the bare id where no row has told the name.
+    pub fn affiliate_text(&self, id: u64) -> String {
+        named(self.affiliate_names.get(&id), id)
+    }
+
+    pub fn offer_text(&self, id: u64) -> String {
+        named(self.offer_names.get(&id), id)
+    }
+
+    /// Forgets what lies before the look-back that ends at the watermark.
+    pub fn evict(&mut self, lookback: Duration) {
+        let Some(at) = self.watermark else { return };
+        let until = at - lookback;
+        self.deliveries.evict(until);
+        for seconds in self.successes.values_mut() {
+            while seconds.first_entry().is_some_and(|entry| *entry.key() <= until) {
+                seconds.pop_first();
+            }
+        }
+        self.last_success.retain(|_, at| *at > until);
+    }
+
+    /// Drops the coverage of scopes that the configuration no longer has.
+    pub fn retain_scopes(&mut self, scopes: &HashSet<u64>) {
+        self.coverage.retain(|scope, _| scopes.contains(scope));
+    }
+
+    fn note_success(&mut self, dims: DimsId, at: Timestamp) {
+        let last = self.last_success.entry(dims).or_insert(at);
+        *last = (*last).max(at);
+    }
+
+    fn count_deliveries(&mut self, dims: DimsId, count: u64) {
+        let dims = self.dims.get(dims);
+        self.counters.add_deliveries(dims.offer, dims.affiliate, count);
+    }
+}
+
+fn named(name: Option<&String>, id: u64) -> String {
+    match name {
+        Some(name) if !name.is_empty() => format!("{name} ({id})"),
+        Some(_) | None => id.to_string(),
+    }
+}

@@ -1,0 +1,94 @@
+//! A notice on its way: what the outbox keeps until the channel took it, and
+//! how often it tries.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::notify::Notice;
+use super::time::Timestamp;
+
+/// Tries of one notice before its fallback gets it: with the back-off below
+/// about an hour.
+pub const MOST_TRIES: u32 = 12;
+
+const FIRST_WAIT: Duration = Duration::from_secs(5);
+const LONGEST_WAIT: Duration = Duration::from_secs(10 * 60);
+
+/// A notice in the outbox.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Outgoing {
+    pub notice: Notice,
+    /// Receivers that get it where its own cannot be reached.
+    pub fallback: Vec<String>,
+    pub tries: u32,
+    pub next_try_at: Timestamp,
+    /// Set once it was given up: it stays as a dead letter.
+    pub given_up: Option<GivenUp>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct GivenUp {
+    pub at: Timestamp,
+    /// What the channel said, and what to do.
+    pub message: String,
+}
+
+/// What a try came to.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Outcome {
+    /// The channel took it; `thread` is what it needs for the batch's next message.
+    Sent { thread: Option<String> },
+    /// Worth another try, not before `retry_after`. `chance` in 0..1 spreads retries.
+    Failed { retry_after: Option<Duration>, message: String, chance: f64 },
+    /// No try will change it.
+    Refused { message: String },
+}
+
+impl Outgoing {
+    pub fn new(notice: Notice, fallback: Vec<String>) -> Outgoing {
+        let next_try_at = notice.created_at;
+        Outgoing { notice, fallback, tries: 0, next_try_at, given_up: None }
+    }
+
+    /// Notes a failed try: it waits for the next, or is given up.
+    pub fn fail(
+        &mut self,
+        now: Timestamp,
+        retry_after: Option<Duration>,
+        message: String,
+        chance: f64,
+    ) {
+        self.tries += 1;
+        if self.tries >= MOST_TRIES {
+            self.give_up(now, message);
+            return;
+        }
+        let wait = (FIRST_WAIT * 2u32.saturating_pow(self.tries - 1)).min(LONGEST_WAIT);
+        // From half to the whole of it, so that channels do not retry in step.
+        let wait = wait.mul_f64(0.5 + 0.5 * chance.clamp(0.0, 1.0));
+        let wait = wait.max(retry_after.unwrap_or_default()).max(Duration::from_secs(1));
+        self.next_try_at = now + wait;
+    }
+
+    pub fn give_up(&mut self, at: Timestamp, message: String) {
+        self.given_up = Some(GivenUp { at, message });
+    }
+
+    /// The same notice for each fallback receiver, saying whom it stands in for.
+    pub fn for_fallback(&self, now: Timestamp) -> Vec<Outgoing> {
+        let receivers = self.fallback.iter().filter(|to| **to != self.notice.receiver);
+        receivers
+            .map(|receiver| {
+                let notice = Notice {
+                    id: format!("{}-{receiver}", self.notice.id),
+                    receiver: receiver.clone(),
+                    created_at: now,
+                    instead_of: Some(self.notice.receiver.clone()),
+                    ..self.notice.clone()
+                };
+                Outgoing::new(notice, Vec::new())
+            })
+            .collect()
+    }
+}

@@ -1,0 +1,257 @@
+//! Everything that postwatch knows, and how it is built from what the store kept.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use serde::{Deserialize, Serialize};
+
+use super::alert::builtin::Sight;
+use super::alert::{Alert, AlertKey};
+use super::counters::Counters;
+use super::delivery::Identity;
+use super::dims::{DimsId, DimsRecord};
+use super::facts::{Coverage, Entry, Facts, PostbackState};
+use super::notify::plan::{Batch, BatchKey};
+use super::outgoing::Outgoing;
+use super::policy::Policy;
+use super::time::Timestamp;
+use super::window::Windows;
+use super::window::group::Group;
+
+/// What one turn changed: everything that must be on disk before anybody sees it.
+#[derive(Debug, Default, PartialEq)]
+pub struct Changes {
+    /// Rises by one with each commit; texts are found by it.
+    pub commit: u64,
+    /// In the order in which they happened, by source.
+    pub journal: Vec<(String, Entry)>,
+    pub texts: Vec<DeliveryText>,
+    pub records: Vec<Record>,
+}
+
+impl Changes {
+    pub fn is_empty(&self) -> bool {
+        self.journal.is_empty() && self.texts.is_empty() && self.records.is_empty()
+    }
+}
+
+/// What a delivery's first row said in its own words. Holds personal data.
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
+pub struct DeliveryText {
+    pub identity: Identity,
+    pub conversion_id: String,
+    pub transaction_id: String,
+    pub payload: String,
+    pub debug_information: String,
+}
+
+impl std::fmt::Debug for DeliveryText {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("DeliveryText").field("identity", &self.identity).finish_non_exhaustive()
+    }
+}
+
+/// Something small that the store keeps under a key of its own; `None` removes it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub enum Record {
+    Source {
+        source: String,
+        first_started_at: Timestamp,
+    },
+    Dims {
+        source: String,
+        id: DimsId,
+        dims: DimsRecord,
+    },
+    OfferName {
+        source: String,
+        id: u64,
+        name: String,
+    },
+    AffiliateName {
+        source: String,
+        id: u64,
+        name: String,
+    },
+    Coverage {
+        source: String,
+        scope: u64,
+        coverage: Coverage,
+    },
+    Postback {
+        source: String,
+        id: u64,
+        state: PostbackState,
+    },
+    Alert {
+        key: AlertKey,
+        alert: Option<Alert>,
+    },
+    Batch {
+        key: BatchKey,
+        batch: Option<Batch>,
+    },
+    Outgoing {
+        number: u64,
+        outgoing: Option<Outgoing>,
+    },
+    /// What a channel needs to go on in a batch's thread.
+    Thread {
+        receiver: String,
+        batch: String,
+        thread: Option<String>,
+    },
+}
+
+/// What the store gives back at a start, in this order: records, then the
+/// journal with each checkpoint at the place where it was written.
+#[derive(Debug)]
+pub enum Stored {
+    Record(Record),
+    Entry { source: String, entry: Entry },
+    Checkpoint { source: String, checkpoint: Checkpoint },
+}
+
+/// What the journal adds up to at one place: read from there on, it need not
+/// reach back to the beginning.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Checkpoint {
+    pub counters: Counters,
+    pub watermark: Option<Timestamp>,
+}
+
+#[derive(Debug, Default)]
+pub struct State {
+    pub sources: BTreeMap<String, SourceState>,
+    pub alerts: BTreeMap<AlertKey, Alert>,
+    pub batches: BTreeMap<BatchKey, Batch>,
+    pub outbox: BTreeMap<u64, Outgoing>,
+    /// By (receiver, batch).
+    pub threads: BTreeMap<(String, String), String>,
+    /// The number of the last commit.
+    pub commit: u64,
+}
+
+/// One source: its facts, and what is counted from them.
+#[derive(Debug, Default)]
+pub struct SourceState {
+    pub facts: Facts,
+    /// `None` until the first look-back is whole.
+    pub windows: Option<Windows>,
+    /// Reads under way, by number.
+    pub reads: HashMap<u32, OpenRead>,
+    pub last_read: u32,
+    pub sight: SightState,
+    /// Whether the list of postbacks could be read; else their rows tell whether
+    /// they are active.
+    pub is_status_listed: bool,
+    /// By postback: the newest row's word on whether it is active.
+    pub row_status: HashMap<u64, (Timestamp, bool)>,
+    /// For each rule, the groups whose alerts are not inactive.
+    pub active: Vec<BTreeSet<Group>>,
+    /// How often each rule's answer was unknown, in this process.
+    pub unknown: Vec<u64>,
+}
+
+/// A read whose pages arrive; its clean successes count only when it is whole.
+#[derive(Debug, Default)]
+pub struct OpenRead {
+    pub clean: Vec<(Timestamp, DimsId)>,
+}
+
+/// What `source-blind` looks at, beyond the coverage.
+#[derive(Debug, Default, Clone)]
+pub struct SightState {
+    pub started_at: Timestamp,
+    pub arriving_at: Option<Timestamp>,
+    /// What the last poll failed of.
+    pub trouble: Option<String>,
+}
+
+impl State {
+    /// Takes up one thing that the store kept.
+    pub fn restore(&mut self, stored: Stored) {
+        match stored {
+            Stored::Record(record) => self.restore_record(record),
+            Stored::Entry { source, entry } => {
+                self.sources.entry(source).or_default().facts.apply(&entry);
+            }
+            Stored::Checkpoint { source, checkpoint } => {
+                let facts = self.facts(&source);
+                facts.counters = checkpoint.counters;
+                facts.watermark = checkpoint.watermark;
+            }
+        }
+    }
+
+    /// What the journal adds up to now, by source.
+    pub fn checkpoints(&self) -> Vec<(String, Checkpoint)> {
+        let sources = self.sources.iter();
+        sources
+            .map(|(name, source)| {
+                let counters = source.facts.counters.clone();
+                (name.clone(), Checkpoint { counters, watermark: source.facts.watermark })
+            })
+            .collect()
+    }
+
+    fn restore_record(&mut self, record: Record) {
+        match record {
+            Record::Source { source, first_started_at } => {
+                self.facts(&source).first_started_at = first_started_at;
+            }
+            Record::Dims { source, dims, .. } => self.facts(&source).dims.restore(&dims),
+            Record::OfferName { source, id, name } => {
+                self.facts(&source).offer_names.insert(id, name);
+            }
+            Record::AffiliateName { source, id, name } => {
+                self.facts(&source).affiliate_names.insert(id, name);
+            }
+            Record::Coverage { source, scope, coverage } => {
+                self.facts(&source).coverage.insert(scope, coverage);
+            }
+            Record::Postback { source, id, state } => {
+                self.facts(&source).postbacks.insert(id, state);
+            }
+            Record::Alert { key, alert } => set(&mut self.alerts, key, alert),
+            Record::Batch { key, batch } => set(&mut self.batches, key, batch),
+            Record::Outgoing { number, outgoing } => set(&mut self.outbox, number, outgoing),
+            Record::Thread { receiver, batch, thread } => {
+                set(&mut self.threads, (receiver, batch), thread);
+            }
+        }
+    }
+
+    fn facts(&mut self, source: &str) -> &mut Facts {
+        &mut self.sources.entry(source.to_owned()).or_default().facts
+    }
+
+    /// The number of the next notice: greater than every one that waits.
+    pub fn next_outgoing(&self) -> u64 {
+        self.outbox.last_key_value().map_or(1, |(number, _)| number + 1)
+    }
+}
+
+impl SourceState {
+    /// What `source-blind` judges.
+    pub fn sight(&self, policy: &Policy, source: &str) -> Sight {
+        let scopes = policy.source(source).map_or(0, |source| source.scopes.len());
+        let fronts = self.facts.coverage.values().filter_map(|coverage| coverage.front);
+        let is_whole = fronts.clone().count() >= scopes && scopes > 0;
+        Sight {
+            whole_at: if is_whole { fronts.min() } else { None },
+            started_at: self.sight.started_at,
+            arriving_at: self.sight.arriving_at,
+        }
+    }
+}
+
+fn set<K: Ord, V>(map: &mut BTreeMap<K, V>, key: K, value: Option<V>) {
+    match value {
+        Some(value) => {
+            map.insert(key, value);
+        }
+        None => {
+            map.remove(&key);
+        }
+    }
+}

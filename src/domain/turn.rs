@@ -1,0 +1,320 @@
+//! One turn: news in, changes out. The whole service is this function.
+//!
+//! The state is changed in place, under the eyes of nobody: whoever calls must
+//! make the changes durable before anybody else sees the state, and must build
+//! it anew from the store where that fails.
+
+use std::collections::BTreeSet;
+
+use super::alert::AlertKey;
+use super::delivery::{Delivery, Row};
+use super::facts::{Entry, PostbackState};
+use super::notify::plan::{self, BatchKey};
+use super::outgoing::{Outcome, Outgoing};
+use super::policy::{Policy, SourcePolicy};
+use super::state::{Changes, DeliveryText, Record, SourceState, State};
+use super::time::Timestamp;
+
+mod evaluation;
+mod reads;
+
+/// What a turn is about.
+pub enum News<'a> {
+    /// The process begins: sources are made, alerts of removed rules end.
+    Started,
+    /// A read of one scope begins; its pages carry the number.
+    Began { source: &'a str, read: u32 },
+    /// A page of a read.
+    Rows { source: &'a str, read: u32, rows: &'a mut dyn Iterator<Item = Row<'a>> },
+    /// A read came to its proper end.
+    Whole { source: &'a str, scope: u64, read: u32, span: WholeSpan },
+    /// A poll of a source failed; `trouble` says of what.
+    Failed { source: &'a str, trouble: String },
+    /// The status of every postback: `(id, is active)`; `None` where the list
+    /// could not be read.
+    Postbacks { source: &'a str, statuses: Option<&'a [(u64, bool)]> },
+    /// The outbox tried a notice.
+    Settled { number: u64, outcome: Outcome },
+    /// Time passed.
+    Tick,
+}
+
+/// What a whole read covered; both ends included.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum WholeSpan {
+    /// The first look-back: failures only. Successes are read from `since` on,
+    /// by the poll that follows.
+    Lookback { to: Timestamp, successes_since: Timestamp },
+    /// Failures of `failures_from..=to`, then the successes of `successes_from..=to`
+    /// unless they are off.
+    Recent { failures_from: Timestamp, successes_from: Timestamp, to: Timestamp },
+    /// Failures of `from..=to`, then the successes of whatever was failing there.
+    Older { from: Timestamp, to: Timestamp },
+}
+
+/// How the rows of a page compared with what was known.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub struct RowTally {
+    pub new: u64,
+    pub changed: u64,
+    pub repeated: u64,
+}
+
+/// The turn under way.
+pub(crate) struct Turn<'a> {
+    now: Timestamp,
+    policy: &'a Policy,
+    state: &'a mut State,
+    changes: Changes,
+    tally: RowTally,
+    alerts: BTreeSet<AlertKey>,
+    batches: BTreeSet<BatchKey>,
+}
+
+/// Takes the news in, judges every moment that the data newly covers, and
+/// writes what has to be told. Reading a page again changes nothing.
+pub fn turn(
+    now: Timestamp,
+    policy: &Policy,
+    state: &mut State,
+    news: News<'_>,
+) -> (Changes, RowTally) {
+    let commit = state.commit + 1;
+    let mut turn = Turn {
+        now,
+        policy,
+        state,
+        changes: Changes { commit, ..Changes::default() },
+        tally: RowTally::default(),
+        alerts: BTreeSet::new(),
+        batches: BTreeSet::new(),
+    };
+    turn.take_in(news);
+    turn.tell();
+    turn.finish()
+}
+
+impl Turn<'_> {
+    fn take_in(&mut self, news: News<'_>) {
+        match news {
+            News::Started => self.start(),
+            News::Began { source, read } => self.begin_read(source, read),
+            News::Rows { source, read, rows } => self.read_rows(source, read, rows),
+            News::Whole { source, scope, read, span } => self.end_read(source, scope, read, span),
+            News::Failed { source, trouble } => {
+                if let Some(source) = self.state.sources.get_mut(source) {
+                    source.sight.trouble = Some(trouble);
+                }
+            }
+            News::Postbacks { source, statuses } => {
+                if let Some(source) = self.state.sources.get_mut(source) {
+                    source.is_status_listed = statuses.is_some();
+                }
+                self.compare_postbacks(source, statuses.unwrap_or_default());
+            }
+            News::Settled { number, outcome } => self.settle(number, outcome),
+            News::Tick => self.judge_sights(),
+        }
+    }
+
+    fn start(&mut self) {
+        for source in &self.policy.sources {
+            if !self.state.sources.contains_key(&source.name) {
+                let mut fresh = SourceState::default();
+                fresh.facts.first_started_at = self.now;
+                self.state.sources.insert(source.name.clone(), fresh);
+                self.changes.records.push(Record::Source {
+                    source: source.name.clone(),
+                    first_started_at: self.now,
+                });
+            }
+        }
+        let now = self.now;
+        for (name, source) in &mut self.state.sources {
+            source.sight.started_at = now;
+            if let Some(policy) = self.policy.source(name) {
+                source.facts.retain_scopes(&policy.scope_keys().collect());
+                source.facts.evict(policy.lookback);
+            }
+        }
+        self.recount_windows();
+    }
+
+    /// Compares the postbacks' configurations with what they were: one that went
+    /// from active to inactive is the worst case, and looks like health.
+    fn compare_postbacks(&mut self, source_name: &str, statuses: &[(u64, bool)]) {
+        let policy = self.policy;
+        let Some(source_policy) = policy.source(source_name) else { return };
+        for &(id, is_active) in statuses {
+            let Some(source) = self.state.sources.get_mut(source_name) else { return };
+            let before = source.facts.postbacks.get(&id).copied();
+            if before.is_some_and(|before| before.is_active == is_active) {
+                continue;
+            }
+            // What was off when first seen was not switched off under our eyes.
+            let changed_at = if before.is_some() { self.now } else { Timestamp(0) };
+            let state = PostbackState { is_active, changed_at };
+            source.facts.postbacks.insert(id, state);
+            let source_name = source_name.to_owned();
+            self.changes.records.push(Record::Postback { source: source_name.clone(), id, state });
+            if !is_active {
+                self.abandon(source_policy, id);
+            }
+            if before.is_some() {
+                self.judge_postback(source_policy, id, is_active);
+            }
+        }
+    }
+
+    fn settle(&mut self, number: u64, outcome: Outcome) {
+        let now = self.now;
+        let Some(outgoing) = self.state.outbox.get_mut(&number) else { return };
+        let notice = &outgoing.notice;
+        let thread = (notice.receiver.clone(), notice.batch.clone());
+        match outcome {
+            Outcome::Sent { thread: sent } => {
+                self.state.outbox.remove(&number);
+                if let Some(sent) = sent {
+                    self.keep_thread(thread.clone(), sent);
+                }
+            }
+            Outcome::Failed { retry_after, message, chance } => {
+                outgoing.fail(now, retry_after, message, chance);
+            }
+            Outcome::Refused { message } => outgoing.give_up(now, message),
+        }
+        let record = self.state.outbox.get(&number).cloned();
+        self.changes.records.push(Record::Outgoing { number, outgoing: record.clone() });
+        if record.as_ref().is_none_or(|outgoing| outgoing.given_up.is_some()) {
+            self.note_settled(&thread.1);
+        }
+        if let Some(given_up) = record.filter(|outgoing| outgoing.given_up.is_some()) {
+            for fallback in given_up.for_fallback(now) {
+                self.post(fallback);
+            }
+        }
+    }
+
+    fn keep_thread(&mut self, key: (String, String), thread: String) {
+        self.changes.records.push(Record::Thread {
+            receiver: key.0.clone(),
+            batch: key.1.clone(),
+            thread: Some(thread.clone()),
+        });
+        self.state.threads.insert(key, thread);
+    }
+
+    fn note_settled(&mut self, batch_id: &str) {
+        for (key, batch) in &mut self.state.batches {
+            if batch.id == batch_id {
+                batch.settled_at = Some(self.now);
+                self.batches.insert(key.clone());
+            }
+        }
+    }
+
+    fn post(&mut self, outgoing: Outgoing) {
+        let number = self.state.next_outgoing();
+        self.changes.records.push(Record::Outgoing { number, outgoing: Some(outgoing.clone()) });
+        self.state.outbox.insert(number, outgoing);
+    }
+
+    /// Writes the notices that are due, in the same changes as the transitions
+    /// that caused them.
+    fn tell(&mut self) {
+        let state = &mut *self.state;
+        let notices =
+            plan::plan(self.now, self.policy, &state.alerts, &mut state.batches, &mut self.batches);
+        for notice in notices {
+            let batch = self.state.batches.values().find(|batch| batch.id == notice.batch);
+            let fallback = batch
+                .map_or_else(|| self.fallback_of(&notice.receiver), |batch| batch.fallback.clone());
+            self.post(Outgoing::new(notice, fallback));
+        }
+        self.forget_ended_alerts();
+        self.forget_finished_threads();
+    }
+
+    /// The batch of a last message is gone already: its receiver's route tells.
+    fn fallback_of(&self, receiver: &str) -> Vec<String> {
+        let route =
+            self.policy.routes.iter().find(|route| route.to.iter().any(|to| to == receiver));
+        route.map(|route| route.fallback.clone()).unwrap_or_default()
+    }
+
+    /// An ended alert stays until everybody who has to hear of it was written to.
+    fn forget_ended_alerts(&mut self) {
+        let state = &mut *self.state;
+        let alerts = &mut self.alerts;
+        state.alerts.retain(|key, alert| {
+            let is_waited_for = state
+                .batches
+                .values()
+                .any(|batch| batch.members.get(key).is_some_and(|told| *told != plan::Told::Ended));
+            let stays = !alert.has_ended() || is_waited_for;
+            if !stays {
+                alerts.insert(key.clone());
+            }
+            stays
+        });
+    }
+
+    /// A thread is needed as long as its batch or one of its notices is.
+    fn forget_finished_threads(&mut self) {
+        let state = &mut *self.state;
+        let records = &mut self.changes.records;
+        state.threads.retain(|(receiver, batch), _| {
+            let is_open = state.batches.values().any(|open| open.id == *batch)
+                || state.outbox.values().any(|outgoing| outgoing.notice.batch == *batch);
+            if !is_open {
+                records.push(Record::Thread {
+                    receiver: receiver.clone(),
+                    batch: batch.clone(),
+                    thread: None,
+                });
+            }
+            is_open
+        });
+    }
+
+    fn finish(mut self) -> (Changes, RowTally) {
+        for key in std::mem::take(&mut self.alerts) {
+            let alert = self.state.alerts.get(&key).cloned();
+            self.changes.records.push(Record::Alert { key, alert });
+        }
+        for key in std::mem::take(&mut self.batches) {
+            let batch = self.state.batches.get(&key).cloned();
+            self.changes.records.push(Record::Batch { key, batch });
+        }
+        if !self.changes.is_empty() {
+            self.state.commit = self.changes.commit;
+        }
+        (self.changes, self.tally)
+    }
+
+    /// Applies an entry to facts and windows, and keeps it for the journal.
+    fn record(&mut self, source_name: &str, entry: Entry) {
+        let Some(source) = self.state.sources.get_mut(source_name) else { return };
+        let effect = source.facts.apply(&entry);
+        if let Some(windows) = &mut source.windows {
+            windows.apply(&source.facts, &effect);
+        }
+        self.changes.journal.push((source_name.to_owned(), entry));
+    }
+
+    fn record_deliveries(&mut self, source: &SourcePolicy, deliveries: Vec<Delivery>) {
+        for delivery in deliveries {
+            self.record(&source.name, Entry::Delivery(delivery));
+        }
+    }
+
+    fn keep_text(&mut self, identity: super::delivery::Identity, row: &Row<'_>) {
+        self.changes.texts.push(DeliveryText {
+            identity,
+            conversion_id: row.conversion_id.clone().into_owned(),
+            transaction_id: row.transaction_id.clone().into_owned(),
+            payload: row.payload.clone().into_owned(),
+            debug_information: row.debug_information.clone().into_owned(),
+        });
+    }
+}

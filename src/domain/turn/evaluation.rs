@@ -1,0 +1,300 @@
+//! Judging: every moment that the watermark passes, every rule, every group
+//! that may have changed.
+
+use std::collections::BTreeSet;
+
+use super::Turn;
+use crate::domain::alert::builtin::{self, POSTBACK_DEACTIVATED, SOURCE_BLIND};
+use crate::domain::alert::{
+    Alert, AlertEnd, AlertKey, EXPIRES_AFTER, Proof, Status, Story, Transition, story,
+};
+use crate::domain::notify::plan;
+use crate::domain::policy::SourcePolicy;
+use crate::domain::rules::evaluate::{Moment, Verdict, judge};
+use crate::domain::rules::{Measure, Rule};
+use crate::domain::state::SourceState;
+use crate::domain::time::Timestamp;
+use crate::domain::window::Windows;
+use crate::domain::window::group::Group;
+
+/// How often groups that have nothing left are dropped.
+const PRUNE_EVERY: std::time::Duration = std::time::Duration::from_secs(3600);
+
+impl Turn<'_> {
+    /// Judges every multiple of `evaluate_every` up to the watermark, in order.
+    pub(super) fn judge_passed_moments(&mut self, policy: &SourcePolicy) {
+        let every = self.policy.evaluate_every;
+        let Some(source) = self.state.sources.get_mut(&policy.name) else { return };
+        let Some(watermark) = source.facts.watermark else { return };
+        let until = watermark.floor_to(every);
+        if source.windows.is_none() {
+            source.windows = Some(Windows::count(&self.policy.rules, &source.facts, until));
+            self.find_active(&policy.name);
+            self.judge_moment(policy);
+            return;
+        }
+        while let Some(source) = self.state.sources.get_mut(&policy.name)
+            && let Some(windows) = &mut source.windows
+            && windows.at < until
+        {
+            let next = windows.at + every;
+            windows.advance(&source.facts, next);
+            self.judge_moment(policy);
+        }
+        self.drop_what_is_past(policy, until);
+    }
+
+    /// Windows are counted anew from the facts: at a start, or when rules change.
+    pub(super) fn recount_windows(&mut self) {
+        let every = self.policy.evaluate_every;
+        self.end_alerts_of_removed_rules();
+        for source in &self.policy.sources {
+            let Some(state) = self.state.sources.get_mut(&source.name) else { continue };
+            if let Some(watermark) = state.facts.watermark {
+                let at = watermark.floor_to(every);
+                state.windows = Some(Windows::count(&self.policy.rules, &state.facts, at));
+                self.find_active(&source.name);
+            }
+        }
+    }
+
+    /// Finds the groups of this source's alerts in the rules' windows; an alert
+    /// whose rule groups otherwise by now ends.
+    fn find_active(&mut self, source_name: &str) {
+        let policy = self.policy;
+        let mut gone = Vec::new();
+        let Some(source) = self.state.sources.get_mut(source_name) else { return };
+        source.active = vec![BTreeSet::new(); policy.rules.len()];
+        source.unknown.resize(policy.rules.len(), 0);
+        let Some(windows) = &source.windows else { return };
+        let of_source = self.state.alerts.values().filter(|alert| alert.key.source == source_name);
+        for alert in of_source.filter(|alert| !alert.has_ended()) {
+            let Some(place) = policy.rules.iter().position(|rule| rule.name == alert.key.rule)
+            else {
+                continue;
+            };
+            let same_levels = alert.levels.len() == policy.rules[place].levels.len();
+            match windows.rules[place].grouping.find(&source.facts, &alert.key.group) {
+                Some(group) if same_levels => {
+                    source.active[place].insert(group);
+                }
+                Some(_) | None => gone.push(alert.key.clone()),
+            }
+        }
+        for key in gone {
+            self.end_alert(&key, AlertEnd::Removed);
+        }
+    }
+
+    fn end_alerts_of_removed_rules(&mut self) {
+        let is_known = |key: &AlertKey| {
+            self.policy.source(&key.source).is_some()
+                && (builtin::rule(&key.rule).is_some()
+                    || self.policy.rules.iter().any(|rule| rule.name == key.rule))
+        };
+        let removed: Vec<AlertKey> =
+            self.state.alerts.keys().filter(|key| !is_known(key)).cloned().collect();
+        for key in removed {
+            self.end_alert(&key, AlertEnd::Removed);
+        }
+    }
+
+    fn end_alert(&mut self, key: &AlertKey, how: AlertEnd) {
+        let Some(alert) = self.state.alerts.get_mut(key) else { return };
+        match alert.status {
+            Status::Pending => {
+                self.state.alerts.remove(key);
+            }
+            Status::Firing { .. } | Status::Quiet { .. } => alert.end(how, self.now),
+            Status::Ended { .. } => return,
+        }
+        self.alerts.insert(key.clone());
+    }
+
+    fn judge_moment(&mut self, policy: &SourcePolicy) {
+        for place in 0..self.policy.rules.len() {
+            let rule = &self.policy.rules[place];
+            let Some(source) = self.state.sources.get_mut(&policy.name) else { return };
+            let Some(windows) = &mut source.windows else { return };
+            let ages_matter = rule.measures().any(|measure| measure == Measure::OldestOpen);
+            let mut groups = windows.rules[place].take_touched(ages_matter);
+            groups.extend(source.active[place].iter().cloned());
+            for group in groups {
+                self.judge_group(policy, place, &group);
+            }
+        }
+    }
+
+    fn judge_group(&mut self, policy: &SourcePolicy, place: usize, group: &Group) {
+        let rule = &self.policy.rules[place];
+        let every = self.policy.evaluate_every;
+        let Some(source) = self.state.sources.get_mut(&policy.name) else { return };
+        let Some(windows) = &source.windows else { return };
+        let window = &windows.rules[place];
+        let moment = Moment { at: windows.at, policy, facts: &source.facts, windows };
+        let verdicts: Vec<Verdict> =
+            rule.levels.iter().map(|level| judge(&moment, rule, window, level, group)).collect();
+        source.unknown[place] += verdicts.contains(&Verdict::Unknown) as u64;
+        let is_active = source.active[place].contains(group);
+        if !is_active && !verdicts.contains(&Verdict::True) {
+            return;
+        }
+        let key = AlertKey {
+            source: policy.name.clone(),
+            rule: rule.name.clone(),
+            group: window.grouping.texts(&source.facts, group),
+        };
+        let alert = self.state.alerts.entry(key.clone());
+        let alert = alert.or_insert_with(|| Alert::new(key.clone(), rule));
+        if let Some(counts) = window.counts(group) {
+            alert.newest_failure = alert.newest_failure.max(counts.newest_failure);
+        }
+        let is_late = self.now.since(moment.at) > late_after(policy, every);
+        let transition = alert.advance(moment.at, every, rule, &verdicts, is_late, |alert| {
+            proof(&moment, rule, place, group, alert)
+        });
+        if let (Transition::Fired | Transition::Escalated, Some(severity)) =
+            (transition, alert.severity())
+        {
+            alert.story = Some(story::tell(&moment, rule, window, group, severity));
+        }
+        match transition {
+            Transition::Ended | Transition::Forgotten => {
+                source.active[place].remove(group);
+            }
+            _ => {
+                source.active[place].insert(group.clone());
+            }
+        }
+        self.note(&key, transition);
+    }
+
+    /// Keeps what changed of an alert, and tells the batches of its routes.
+    fn note(&mut self, key: &AlertKey, transition: Transition) {
+        match transition {
+            Transition::Unchanged => return,
+            Transition::Forgotten => {
+                self.state.alerts.remove(key);
+            }
+            Transition::Fired | Transition::Escalated => {
+                if let Some(alert) = self.state.alerts.get(key) {
+                    plan::enroll(self.now, self.policy, alert, &mut self.state.batches);
+                    let batches = self.state.batches.iter();
+                    let of_alert = batches.filter(|(_, batch)| batch.members.contains_key(key));
+                    self.batches.extend(of_alert.map(|(batch, _)| batch.clone()));
+                }
+            }
+            Transition::Waiting
+            | Transition::Deescalated
+            | Transition::Quieted
+            | Transition::Resumed
+            | Transition::Ended => {}
+        }
+        self.alerts.insert(key.clone());
+    }
+
+    /// `source-blind`, by the wall clock.
+    pub(super) fn judge_sights(&mut self) {
+        let Some(rule) = builtin::rule(SOURCE_BLIND) else { return };
+        for policy in &self.policy.sources {
+            let Some(source) = self.state.sources.get(&policy.name) else { continue };
+            let sight = source.sight(self.policy, &policy.name);
+            let trouble = source.sight.trouble.clone();
+            let verdicts = builtin::judge_sight(self.now, policy, &sight);
+            let key = builtin::key(SOURCE_BLIND, &policy.name, None);
+            let now = self.now;
+            self.advance_builtin(&rule, key, &verdicts, |_| {
+                builtin::tell_blind(now, policy, &sight, trouble.as_deref())
+            });
+        }
+    }
+
+    /// `postback-deactivated`, when a postback's status changed.
+    pub(super) fn judge_postback(&mut self, policy: &SourcePolicy, id: u64, is_active: bool) {
+        let Some(rule) = builtin::rule(POSTBACK_DEACTIVATED) else { return };
+        let key = builtin::key(POSTBACK_DEACTIVATED, &policy.name, Some(id));
+        let verdict = if is_active { Verdict::False } else { Verdict::True };
+        self.advance_builtin(&rule, key, &[verdict], |source| {
+            builtin::tell_deactivated(&source.facts, policy, id)
+        });
+    }
+
+    fn advance_builtin(
+        &mut self,
+        rule: &Rule,
+        key: AlertKey,
+        verdicts: &[Verdict],
+        tell: impl FnOnce(&SourceState) -> Story,
+    ) {
+        let is_known = self.state.alerts.contains_key(&key);
+        if !is_known && !verdicts.contains(&Verdict::True) {
+            return;
+        }
+        let Some(source) = self.state.sources.get(&key.source) else { return };
+        let alert = self.state.alerts.entry(key.clone());
+        let alert = alert.or_insert_with(|| Alert::new(key.clone(), rule));
+        let step = std::time::Duration::ZERO;
+        let transition = alert.advance(self.now, step, rule, verdicts, false, |_| Proof::Cured);
+        if matches!(transition, Transition::Fired | Transition::Escalated) {
+            alert.story = Some(tell(source));
+        }
+        self.note(&key, transition);
+    }
+
+    fn drop_what_is_past(&mut self, policy: &SourcePolicy, at: Timestamp) {
+        let Some(source) = self.state.sources.get_mut(&policy.name) else { return };
+        source.facts.evict(policy.lookback);
+        let Some(windows) = &mut source.windows else { return };
+        if windows.pruned_at.floor_to(PRUNE_EVERY) < at.floor_to(PRUNE_EVERY) {
+            windows.prune(at, policy.lookback);
+        }
+    }
+}
+
+/// How far behind the wall clock a moment is that nobody could have judged in time.
+fn late_after(policy: &SourcePolicy, every: std::time::Duration) -> std::time::Duration {
+    policy.settle + policy.poll_every * 3 + every + std::time::Duration::from_secs(60)
+}
+
+/// What may end an alert: cured needs a success later than its newest failure,
+/// and nothing ends while a postback of its group is switched off.
+fn proof(moment: &Moment<'_>, rule: &Rule, place: usize, group: &Group, alert: &Alert) -> Proof {
+    let window = &moment.windows.rules[place];
+    if has_switched_off_postback(moment, rule, place, group, alert) {
+        return Proof::None;
+    }
+    if !rule.needs_proof() || !moment.policy.successes {
+        return Proof::Cured;
+    }
+    let totals = window.totals(&group.labels);
+    let last_success = totals.map_or(Timestamp(0), |totals| totals.last_success);
+    let last_delivery = totals.map_or(Timestamp(0), |totals| totals.last_delivery);
+    if last_success > alert.newest_failure {
+        Proof::Cured
+    } else if moment.at.since(last_delivery.max(alert.newest_failure)) >= EXPIRES_AFTER {
+        Proof::NoTraffic
+    } else {
+        Proof::None
+    }
+}
+
+/// A postback of the group that was switched off while the alert's failures came.
+fn has_switched_off_postback(
+    moment: &Moment<'_>,
+    rule: &Rule,
+    place: usize,
+    group: &Group,
+    alert: &Alert,
+) -> bool {
+    let began_at = match alert.status {
+        Status::Firing { began_at, .. } | Status::Quiet { began_at, .. } => began_at - rule.over,
+        Status::Pending | Status::Ended { .. } => return false,
+    };
+    let grouping = &moment.windows.rules[place].grouping;
+    let facts = moment.facts;
+    let switched_off = facts.postbacks.iter();
+    switched_off
+        .filter(|(_, state)| !state.is_active && state.changed_at >= began_at)
+        .flat_map(|(&id, _)| facts.dims.ids_of_postback(id))
+        .any(|dims| grouping.labels(facts, dims).as_ref() == Some(&group.labels))
+}

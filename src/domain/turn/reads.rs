@@ -1,0 +1,319 @@
+//! Reads: their pages, and what their proper end proves.
+
+use super::{Turn, WholeSpan};
+use crate::domain::delivery::{Ended, Fold, Identity, Row};
+use crate::domain::dims::DimsId;
+use crate::domain::facts::{Coverage, Entry, SecondCount};
+use crate::domain::ingest::{self, Reading, Sighting};
+use crate::domain::policy::SourcePolicy;
+use crate::domain::state::{OpenRead, Record, SourceState};
+use crate::domain::time::Timestamp;
+
+/// Whole reads of its span in a row that must miss a delivery before it counts
+/// as vanished.
+const MISSES: u8 = 2;
+
+/// Seconds of clean successes in one entry of the journal: keeps it small.
+const COUNTS_PER_ENTRY: usize = 800;
+
+impl<'a> Turn<'a> {
+    pub(super) fn begin_read(&mut self, source: &str, read: u32) {
+        if let Some(source) = self.state.sources.get_mut(source) {
+            source.last_read = source.last_read.max(read);
+            source.reads.clear();
+            source.reads.insert(read, OpenRead::default());
+        }
+    }
+
+    pub(super) fn read_rows(
+        &mut self,
+        source: &str,
+        read: u32,
+        rows: &mut dyn Iterator<Item = Row<'_>>,
+    ) {
+        let policy = self.policy;
+        let Some(policy) = policy.source(source) else { return };
+        for row in rows {
+            self.read_row(policy, read, &row);
+        }
+        if let Some(source) = self.state.sources.get_mut(source)
+            && source.facts.watermark.is_none()
+        {
+            source.sight.arriving_at = Some(self.now);
+        }
+    }
+
+    fn read_row(&mut self, policy: &SourcePolicy, read: u32, row: &Row<'_>) {
+        let Some(source) = self.state.sources.get_mut(&policy.name) else { return };
+        // Older than what is followed: not found in the index, it would count anew.
+        let begin = source.facts.watermark.map(|at| at - policy.lookback);
+        if begin.is_some_and(|begin| row.timestamp <= begin) {
+            self.tally.repeated += 1;
+            return;
+        }
+        let identity = Identity::of(&policy.name, row);
+        let (dims, is_new) = source.facts.dims.of_row(row);
+        if is_new {
+            let record = source.facts.dims.record(dims);
+            let source = policy.name.clone();
+            self.changes.records.push(Record::Dims { source, id: dims, dims: record });
+        }
+        self.learn_names(&policy.name, row);
+        let reading = Reading { now: self.now, policy, commit: self.changes.commit };
+        let Some(source) = self.state.sources.get_mut(&policy.name) else { return };
+        note_status(source, row);
+        let sighting = ingest::reconcile(reading, &source.facts, identity, dims, row);
+        match sighting {
+            Sighting::Repeat => self.tally.repeated += 1,
+            Sighting::CleanSuccess => {
+                self.tally.repeated += 1;
+                if let Some(open) = source.reads.get_mut(&read) {
+                    open.clean.push((row.timestamp, dims));
+                }
+            }
+            Sighting::New(delivery) => {
+                self.tally.new += 1;
+                self.keep_text(identity, row);
+                self.record(&policy.name, Entry::Delivery(delivery));
+            }
+            Sighting::Changed(delivery) => {
+                self.tally.changed += 1;
+                self.record(&policy.name, Entry::Delivery(delivery));
+            }
+        }
+        if let Some(source) = self.state.sources.get_mut(&policy.name)
+            && let Some(slot) = source.facts.deliveries.find(identity)
+        {
+            source.facts.deliveries.saw(slot, read);
+        }
+    }
+
+    fn learn_names(&mut self, source: &str, row: &Row<'_>) {
+        let Some(state) = self.state.sources.get_mut(source) else { return };
+        let facts = &mut state.facts;
+        let is_known = |known: Option<&String>, name: &str| {
+            name.is_empty() || known.is_some_and(|known| known == name)
+        };
+        if !is_known(facts.offer_names.get(&row.offer), &row.offer_name) {
+            let name = row.offer_name.clone().into_owned();
+            facts.offer_names.insert(row.offer, name.clone());
+            let source = source.to_owned();
+            self.changes.records.push(Record::OfferName { source, id: row.offer, name });
+        }
+        if !is_known(facts.affiliate_names.get(&row.affiliate), &row.affiliate_name) {
+            let name = row.affiliate_name.clone().into_owned();
+            facts.affiliate_names.insert(row.affiliate, name.clone());
+            let source = source.to_owned();
+            self.changes.records.push(Record::AffiliateName { source, id: row.affiliate, name });
+        }
+    }
+
+    /// A read is whole only if every one of its pages was committed: after a
+    /// failed commit its number is unknown here, and it proves nothing.
+    pub(super) fn end_read(&mut self, source: &str, scope: u64, read: u32, span: WholeSpan) {
+        let policy = self.policy;
+        let Some(policy) = policy.source(source) else { return };
+        let Some(state) = self.state.sources.get_mut(source) else { return };
+        let Some(open) = state.reads.remove(&read) else { return };
+        match span {
+            WholeSpan::Lookback { to, successes_since } => {
+                state.sight.arriving_at = None;
+                let coverage =
+                    Coverage { since: successes_since, front: Some(to), are_successes_read: false };
+                self.cover(policy, scope, coverage);
+            }
+            WholeSpan::Recent { failures_from, successes_from, to } => {
+                let before = state.facts.coverage.get(&scope).copied();
+                let since = before.map_or(successes_from, |before| before.since);
+                if policy.successes {
+                    self.count_clean(policy, scope, successes_from.max(since), to, open);
+                    self.note_missing(policy, scope, read, failures_from.max(successes_from), to);
+                }
+                self.cover(
+                    policy,
+                    scope,
+                    Coverage { since, front: Some(to), are_successes_read: policy.successes },
+                );
+            }
+            WholeSpan::Older { from, to } => {
+                if policy.successes {
+                    self.note_missing(policy, scope, read, from, to);
+                }
+            }
+        }
+        self.give_up_exhausted(policy);
+        self.compare_row_statuses(policy);
+    }
+
+    /// Where the list of postbacks cannot be read, the newest row of each tells.
+    fn compare_row_statuses(&mut self, policy: &SourcePolicy) {
+        let Some(state) = self.state.sources.get(&policy.name) else { return };
+        if state.is_status_listed {
+            return;
+        }
+        let statuses: Vec<(u64, bool)> =
+            state.row_status.iter().map(|(&id, &(_, is_active))| (id, is_active)).collect();
+        self.compare_postbacks(&policy.name, &statuses);
+    }
+
+    /// Moves the scope's front, and the watermark where that was the last scope
+    /// to come so far; then every moment that it passes is judged.
+    fn cover(&mut self, policy: &SourcePolicy, scope: u64, coverage: Coverage) {
+        let Some(state) = self.state.sources.get_mut(&policy.name) else { return };
+        state.facts.coverage.insert(scope, coverage);
+        state.sight.trouble = None;
+        self.changes.records.push(Record::Coverage {
+            source: policy.name.clone(),
+            scope,
+            coverage,
+        });
+        let fronts: Option<Vec<Timestamp>> = policy
+            .scope_keys()
+            .map(|scope| state.facts.coverage.get(&scope).and_then(|coverage| coverage.front))
+            .collect();
+        let Some(front) = fronts.and_then(|fronts| fronts.into_iter().min()) else { return };
+        let at = front - policy.settle;
+        if state.facts.watermark.is_none_or(|before| at > before) {
+            self.record(&policy.name, Entry::Watermark(at));
+            self.judge_passed_moments(policy);
+        }
+        self.judge_sights();
+    }
+
+    /// Replaces the clean successes of `from..=to` by those of this read.
+    fn count_clean(
+        &mut self,
+        policy: &SourcePolicy,
+        scope: u64,
+        from: Timestamp,
+        to: Timestamp,
+        open: OpenRead,
+    ) {
+        for (from, to, seconds) in in_small_spans(from, to, by_second(from, to, open.clean)) {
+            self.record(&policy.name, Entry::Successes { scope, from, to, seconds });
+        }
+    }
+
+    /// Looks for failing deliveries that a whole read of their span did not show.
+    fn note_missing(
+        &mut self,
+        policy: &SourcePolicy,
+        scope: u64,
+        read: u32,
+        from: Timestamp,
+        to: Timestamp,
+    ) {
+        let now = self.now;
+        let Some(scope) = policy.scopes.iter().find(|known| known.key() == scope) else { return };
+        let Some(state) = self.state.sources.get_mut(&policy.name) else { return };
+        let facts = &mut state.facts;
+        // Ends excluded: whether the network includes them is not documented.
+        let covered: Vec<_> = facts
+            .deliveries
+            .open()
+            .filter(|(_, slot)| {
+                let delivery = facts.deliveries.get(*slot);
+                let dims = facts.dims.get(delivery.dims);
+                let shown_at = delivery.newest.timestamp;
+                from < shown_at && shown_at < to && scope.contains(dims.offer, dims.affiliate)
+            })
+            .map(|(_, slot)| slot)
+            .collect();
+        let mut vanished = Vec::new();
+        for slot in covered {
+            if facts.deliveries.covered(slot, read) >= MISSES {
+                vanished.push(facts.deliveries.get(slot).ended(Ended::Vanished, now));
+            }
+        }
+        self.record_deliveries(policy, vanished);
+    }
+
+    fn give_up_exhausted(&mut self, policy: &SourcePolicy) {
+        let Some(state) = self.state.sources.get(&policy.name) else { return };
+        let reading = Reading { now: self.now, policy, commit: self.changes.commit };
+        let exhausted = ingest::exhausted(reading, &state.facts);
+        self.record_deliveries(policy, exhausted);
+    }
+
+    /// Ends what still failed when its postback was switched off.
+    pub(super) fn abandon(&mut self, policy: &SourcePolicy, postback: u64) {
+        let Some(state) = self.state.sources.get(&policy.name) else { return };
+        let reading = Reading { now: self.now, policy, commit: self.changes.commit };
+        let abandoned = ingest::abandoned(reading, &state.facts, postback);
+        self.record_deliveries(policy, abandoned);
+    }
+}
+
+fn note_status(source: &mut SourceState, row: &Row<'_>) {
+    let is_active = match row.postback_status.as_ref() {
+        "active" => true,
+        "inactive" => false,
+        _ => return,
+    };
+    let told_at = Fold::of(row).tried_at();
+    let newest = source.row_status.entry(row.postback).or_insert((told_at, is_active));
+    if told_at >= newest.0 {
+        *newest = (told_at, is_active);
+    }
+}
+
+fn by_second(
+    from: Timestamp,
+    to: Timestamp,
+    mut clean: Vec<(Timestamp, DimsId)>,
+) -> Vec<SecondCount> {
+    clean.retain(|(second, _)| (from..=to).contains(second));
+    clean.sort_unstable();
+    let mut seconds: Vec<SecondCount> = Vec::new();
+    for (second, dims) in clean {
+        match seconds.last_mut().filter(|(last, _)| *last == second) {
+            Some((_, counts)) => match counts.last_mut().filter(|(last, _)| *last == dims) {
+                Some((_, count)) => *count += 1,
+                None => counts.push((dims, 1)),
+            },
+            None => seconds.push((second, vec![(dims, 1)])),
+        }
+    }
+    seconds
+}
+
+/// Cuts counts into spans that together are `from..=to`, each small enough for
+/// one block of the journal.
+fn in_small_spans(
+    from: Timestamp,
+    to: Timestamp,
+    seconds: Vec<SecondCount>,
+) -> Vec<(Timestamp, Timestamp, Vec<SecondCount>)> {
+    let mut spans = Vec::new();
+    let (mut begin, mut held, mut size) = (from, Vec::new(), 0);
+    for (second, counts) in seconds {
+        if size > 0 && size + counts.len() > COUNTS_PER_ENTRY {
+            let end = Timestamp(second.0 - 1);
+            spans.push((begin, end, std::mem::take(&mut held)));
+            (begin, size) = (second, 0);
+        }
+        size += counts.len();
+        held.push((second, counts));
+    }
+    spans.push((begin, to, held));
+    spans
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn spans_of_counts_meet_without_gap_or_overlap() {
+        let seconds: Vec<SecondCount> =
+            (0..50).map(|s| (Timestamp(s * 3), vec![(DimsId(0), 1); 100])).collect();
+        let spans = in_small_spans(Timestamp(-5), Timestamp(200), seconds.clone());
+        assert_eq!(spans.first().map(|span| span.0), Some(Timestamp(-5)));
+        assert_eq!(spans.last().map(|span| span.1), Some(Timestamp(200)));
+        for pair in spans.windows(2) {
+            assert_eq!(pair[0].1.0 + 1, pair[1].0.0);
+        }
+        let held: Vec<SecondCount> = spans.into_iter().flat_map(|span| span.2).collect();
+        assert_eq!(held, seconds);
+    }
+}

@@ -1,0 +1,207 @@
+//! How a rule groups deliveries, and what is counted for each group.
+
+use std::cell::RefCell;
+use std::collections::{BTreeSet, HashMap};
+
+use smallvec::SmallVec;
+
+use crate::domain::deliveries::Slot;
+use crate::domain::delivery::Delivery;
+use crate::domain::dims::{Dims, DimsId};
+use crate::domain::facts::Facts;
+use crate::domain::reason::Reason;
+use crate::domain::rules::{Glob, Label, Measure, Rule};
+use crate::domain::time::Timestamp;
+
+/// The values of a rule's `per`, without `source` and `reason`, in its order.
+pub type Labels = SmallVec<[u64; 4]>;
+
+/// One group of a rule within one source.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Group {
+    pub labels: Labels,
+    /// Where the rule is per reason.
+    pub reason: Option<Reason>,
+}
+
+/// A rule's `per` and `match`, ready to be asked of each delivery.
+#[derive(Debug)]
+pub struct Grouping {
+    per: Vec<Label>,
+    pub by_reason: bool,
+    matches: Vec<(Label, Vec<Glob>)>,
+    reason_matches: Vec<Glob>,
+    /// Measures that count distinct values.
+    distinct: Vec<Measure>,
+    pub by_streak: bool,
+    /// Whether labels match, by [`DimsId`]: globs are asked once.
+    matched: RefCell<Vec<Option<bool>>>,
+}
+
+impl Grouping {
+    pub fn new(rule: &Rule) -> Grouping {
+        let of_labels = rule
+            .matches
+            .iter()
+            .filter(|(label, _)| !matches!(label, Label::Reason | Label::Source));
+        let mut distinct: Vec<Measure> =
+            rule.measures().filter(|measure| distinct_value(*measure, None).is_some()).collect();
+        distinct.dedup();
+        Grouping {
+            per: rule.per.iter().copied().filter(is_stored).collect(),
+            by_reason: rule.per.contains(&Label::Reason),
+            matches: of_labels.map(|(label, globs)| (*label, globs.clone())).collect(),
+            reason_matches: rule.matches.get(&Label::Reason).cloned().unwrap_or_default(),
+            distinct,
+            by_streak: rule.measures().any(|measure| measure == Measure::Streak),
+            matched: RefCell::default(),
+        }
+    }
+
+    /// The labels of the group that deliveries with these labels fall into.
+    pub fn labels(&self, facts: &Facts, dims: DimsId) -> Option<Labels> {
+        if !self.matches(facts, dims) {
+            return None;
+        }
+        let dims = facts.dims.get(dims);
+        Some(self.per.iter().map(|&label| dims.value(label)).collect())
+    }
+
+    pub fn group(&self, facts: &Facts, delivery: &Delivery) -> Option<Group> {
+        let reason = self.by_reason.then_some(delivery.reason);
+        Some(Group { labels: self.labels(facts, delivery.dims)?, reason })
+    }
+
+    /// Whether failures of this reason count as failures here.
+    pub fn selects(&self, reason: Reason) -> bool {
+        self.reason_matches.is_empty() || {
+            let reason = reason.to_string();
+            self.reason_matches.iter().any(|glob| glob.matches(&reason))
+        }
+    }
+
+    /// `(label, value)` of the group as rules write them.
+    pub fn texts(&self, facts: &Facts, group: &Group) -> Vec<(Label, String)> {
+        let stored = self.per.iter().zip(&group.labels);
+        let mut texts: Vec<_> =
+            stored.map(|(&label, &value)| (label, facts.dims.value_text(label, value))).collect();
+        if let Some(reason) = group.reason {
+            texts.push((Label::Reason, reason.to_string()));
+        }
+        texts
+    }
+
+    /// The group that [`Grouping::texts`] wrote as `texts`; `None` where the rule
+    /// groups by other labels now.
+    pub fn find(&self, facts: &Facts, texts: &[(Label, String)]) -> Option<Group> {
+        let text = |label: &Label| {
+            texts.iter().find(|(known, _)| known == label).map(|(_, text)| text.as_str())
+        };
+        if texts.len() != self.per.len() + usize::from(self.by_reason) {
+            return None;
+        }
+        let labels: Option<Labels> =
+            self.per.iter().map(|label| facts.dims.value_of_text(*label, text(label)?)).collect();
+        let reason = match self.by_reason {
+            true => Some(text(&Label::Reason)?.parse().ok()?),
+            false => None,
+        };
+        Some(Group { labels: labels?, reason })
+    }
+
+    fn matches(&self, facts: &Facts, dims: DimsId) -> bool {
+        if self.matches.is_empty() {
+            return true;
+        }
+        let mut matched = self.matched.borrow_mut();
+        let place = dims.0 as usize;
+        if matched.len() <= place {
+            matched.resize(place + 1, None);
+        }
+        *matched[place].get_or_insert_with(|| {
+            self.matches.iter().all(|(label, globs)| {
+                let text = facts.dims.text(dims, *label);
+                globs.iter().any(|glob| glob.matches(&text))
+            })
+        })
+    }
+}
+
+fn is_stored(label: &Label) -> bool {
+    !matches!(label, Label::Source | Label::Reason)
+}
+
+/// Deliveries of a group's labels, whatever their reason.
+#[derive(Debug, Clone, Default)]
+pub struct Totals {
+    /// Within the window.
+    pub deliveries: i64,
+    /// Reasons that groups of these labels had, where the rule is per reason.
+    pub reasons: SmallVec<[Reason; 2]>,
+    pub last_success: Timestamp,
+    pub last_delivery: Timestamp,
+}
+
+/// Failures of one group.
+#[derive(Debug, Clone, Default)]
+pub struct Counts {
+    /// Within the window.
+    pub failures: i64,
+    /// The newest that was ever counted here.
+    pub newest_failure: Timestamp,
+    /// Failing now, over the whole look-back.
+    pub open: BTreeSet<(Timestamp, Slot)>,
+    /// For each distinct measure of the rule: value → failures that have it.
+    distinct: Vec<HashMap<u64, i64>>,
+}
+
+impl Counts {
+    /// Distinct values of `measure` among the failures of the window.
+    pub fn distinct(&self, grouping: &Grouping, measure: Measure) -> usize {
+        let place = grouping.distinct.iter().position(|known| *known == measure);
+        place.and_then(|place| self.distinct.get(place)).map_or(0, HashMap::len)
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.failures == 0 && self.open.is_empty()
+    }
+
+    pub fn count(&mut self, grouping: &Grouping, dims: &Dims, delivery: &Delivery, by: i64) {
+        self.failures += by;
+        self.newest_failure = self.newest_failure.max(delivery.timestamp);
+        self.distinct.resize_with(grouping.distinct.len(), HashMap::new);
+        for (measure, values) in grouping.distinct.iter().zip(&mut self.distinct) {
+            if let Some(Some(value)) = distinct_value(*measure, Some((dims, delivery))) {
+                tally(values, value, by);
+            }
+        }
+    }
+}
+
+fn tally(values: &mut HashMap<u64, i64>, value: u64, by: i64) {
+    let count = values.entry(value).or_default();
+    *count += by;
+    if *count == 0 {
+        values.remove(&value);
+    }
+}
+
+/// `None` where `measure` counts nothing distinct; else its value for a delivery.
+fn distinct_value(measure: Measure, of: Option<(&Dims, &Delivery)>) -> Option<Option<u64>> {
+    let value = |get: fn(&Dims, &Delivery) -> u64| Some(of.map(|(dims, d)| get(dims, d)));
+    match measure {
+        Measure::Conversions => {
+            Some(of.map(|(_, delivery)| delivery.conversion).filter(|number| *number != 0))
+        }
+        Measure::Hosts => value(|dims, _| u64::from(dims.host.0)),
+        Measure::Affiliates => value(|dims, _| dims.affiliate),
+        Measure::Offers => value(|dims, _| dims.offer),
+        Measure::Postbacks => value(|dims, _| dims.postback),
+        Measure::Deliveries
+        | Measure::Failures
+        | Measure::FailureRate
+        | Measure::Open
+        | Measure::OldestOpen
+        | Measure::Streak => None,
+    }
+}
