@@ -1,2 +1,4 @@
 //! (to come)
+mod export;
+mod lenient;
 pub mod wire;
