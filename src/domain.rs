@@ -4,5 +4,7 @@
 pub mod delivery;
 pub mod notify;
 pub mod policy;
+pub mod reason;
 pub mod rules;
 pub mod time;
+pub mod url;
