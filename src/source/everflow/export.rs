@@ -286,6 +286,11 @@ fn shape(body: &[u8], at_end: bool) -> Result<Shape, Broken> {
     }
 }
 
+/// Whether the body is `{"error": …}`.
+pub(super) fn names_error(body: &[u8]) -> bool {
+    matches!(shape(body, true), Ok(Shape::Error))
+}
+
 /// The name of an object's first member.
 fn first_key(object: &[u8]) -> Option<&[u8]> {
     let inside = object.get(1..)?.trim_ascii_start().strip_prefix(b"\"")?;
