@@ -167,7 +167,7 @@ fn is_token_char(c: char) -> bool {
 
 /// Words joined by dashes are long, too, but have neither digits nor mixed case.
 fn is_token(run: &str) -> bool {
-    let has = |is: fn(&u8) -> bool| run.as_bytes().iter().any(|b| is(b));
+    let has = |is: fn(&u8) -> bool| run.as_bytes().iter().any(is);
     let digits = has(u8::is_ascii_digit);
     let only_digits = digits && run.bytes().all(|b| b.is_ascii_digit());
     let mixed = has(u8::is_ascii_lowercase) && has(u8::is_ascii_uppercase);

@@ -10,7 +10,7 @@ use reqwest::redirect;
 use tokio::sync::OnceCell;
 
 use self::budget::Gate;
-use self::export::{Broken, PAGE_ROWS, Splitter};
+use self::export::{Broken, Splitter};
 use self::refusal::Failure;
 use self::request::{Call, Caller, Endpoint};
 use super::{ApiError, Ask, Budget, Network, Page, PageSink, PostbackConfig, Report, ReportApi};
@@ -30,6 +30,8 @@ pub mod wire;
 
 /// UTC in the documentation, for keys that may not read the list.
 const DOCUMENTED_UTC: u32 = 67;
+/// The report gives no more rows, and does not say when there are more.
+const REPORT_CAP: usize = 1_000;
 const REPORT: &str = "/networks/reporting/affiliate/pixels";
 const EXPORT: &str = "/networks/reporting/affiliate/pixels/export";
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -176,7 +178,7 @@ impl ReportApi for Everflow {
             }
             None => return Err(self.no_answer("it holds no list of rows")),
         };
-        if page.len() < PAGE_ROWS {
+        if page.len() < REPORT_CAP {
             return Ok(Report::Whole(page));
         }
         let labels = [&*self.caller.source, Endpoint::Report.as_str(), "200"];

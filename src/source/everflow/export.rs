@@ -11,7 +11,7 @@ use super::wire::{self, MAX_ROW};
 use crate::source::Page;
 
 /// Rows of a page, at most.
-pub(super) const PAGE_ROWS: usize = 1_000;
+const PAGE_ROWS: usize = 1_000;
 /// A page ends early at this many bytes, so that long rows cost no memory.
 const PAGE_BYTES: usize = 2 << 20;
 /// The longest error text that is kept.

@@ -8,6 +8,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::lenient::{Number, Part, Text};
+use super::wire::is_object;
 use crate::source::{Network, PostbackConfig};
 
 /// One page of the configurations.
@@ -108,9 +109,7 @@ fn list<'a, T: Deserialize<'a>>(body: &'a [u8], key: &str) -> Option<Vec<T>> {
 }
 
 fn object<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Option<T> {
-    // serde would also take an array for a struct, by position.
-    let is_object = body.trim_ascii_start().first() == Some(&b'{');
-    if is_object { serde_json::from_slice(body).ok() } else { None }
+    if is_object(body) { serde_json::from_slice(body).ok() } else { None }
 }
 
 #[cfg(test)]

@@ -2,7 +2,6 @@
 //! network said, cleaned and short, and never the key.
 
 use std::error::Error;
-use std::fmt::Write;
 use std::time::Duration;
 
 use serde::Deserialize;
@@ -114,16 +113,17 @@ impl About<'_> {
 
     fn broken_by(&self, error: &reqwest::Error) -> String {
         let host = self.host;
-        let text = self.clean(&chain(error));
-        let has =
-            |words: &[&str]| words.iter().any(|word| text.to_ascii_lowercase().contains(word));
+        let causes = causes(error);
+        let all = causes.join(": ").to_ascii_lowercase();
+        let has = |words: &[&str]| words.iter().any(|word| all.contains(word));
+        let text = self.clean(causes.last().map_or("no cause is known", String::as_str));
         if error.is_timeout() && error.is_connect() {
             format!("{host} took no connection in time")
         } else if error.is_timeout() {
             format!("{host} did not answer in time")
         } else if has(&["dns error", "failed to lookup", "name or service not known"]) {
             format!("the name {host} cannot be resolved (DNS): {text}")
-        } else if has(&["certificate", "tls", "handshake"]) {
+        } else if has(&["certificate", "tls", "handshake", "corrupt message"]) {
             format!("no trusted TLS connection to {host}: {text}")
         } else if has(&["connection refused"]) {
             format!("{host} refuses connections")
@@ -191,21 +191,11 @@ fn words(body: &[u8]) -> String {
     told.map_or_else(|| String::from_utf8_lossy(text).into_owned(), |text| text.0.into_owned())
 }
 
-/// The causes behind an error, which reqwest leaves out of its own text; its
-/// own names the URL.
-fn chain(error: &reqwest::Error) -> String {
-    let mut text = String::new();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let separator = if text.is_empty() { "" } else { ": " };
-        let said = error.to_string();
-        // Wrappers often repeat what they wrap.
-        if !text.ends_with(&said) {
-            write!(text, "{separator}{said}").expect("a String takes all that is written");
-        }
-        cause = error.source();
-    }
-    text
+/// The causes behind an error, the deepest last. The error's own text names the
+/// URL, and its wrappers say little.
+fn causes(error: &reqwest::Error) -> Vec<String> {
+    let first: Option<&dyn Error> = error.source();
+    std::iter::successors(first, |&cause| cause.source()).map(ToString::to_string).collect()
 }
 
 #[cfg(test)]

@@ -27,19 +27,19 @@ const ROW: &str = r#"{"pixel_id":1,"network_offer_id":2,"affiliate_id":3,"timest
 struct Reply {
     status: u16,
     headers: Vec<(&'static str, &'static str)>,
-    body: String,
+    body: Bytes,
     cut: bool,
 }
 
-fn reply(status: u16, body: impl Into<String>) -> Reply {
+fn reply(status: u16, body: impl Into<Bytes>) -> Reply {
     Reply { status, headers: Vec::new(), body: body.into(), cut: false }
 }
 
-fn ok(body: impl Into<String>) -> Reply {
+fn ok(body: impl Into<Bytes>) -> Reply {
     reply(200, body)
 }
 
-fn cut(body: impl Into<String>) -> Reply {
+fn cut(body: impl Into<Bytes>) -> Reply {
     Reply { cut: true, ..ok(body) }
 }
 
@@ -77,7 +77,7 @@ async fn answer(State(server): State<Arc<Server>>, request: Request) -> Response
     server.leave.acquire().await.expect("never closed").forget();
     let reply = server.script.lock().expect("no test panics with it").pop_front();
     server.now.fetch_sub(1, Ordering::SeqCst);
-    written(reply.unwrap_or_else(|| reply_over()))
+    written(reply.unwrap_or_else(reply_over))
 }
 
 fn reply_over() -> Reply {
@@ -89,7 +89,7 @@ fn written(reply: Reply) -> Response {
     for (name, value) in reply.headers {
         response = response.header(name, value);
     }
-    let whole = Bytes::from(reply.body);
+    let whole = reply.body;
     let size = whole.len().div_ceil(5).max(1);
     let mut chunks: Vec<std::io::Result<Bytes>> =
         whole.chunks(size).map(|c| Ok(Bytes::copy_from_slice(c))).collect();
@@ -269,7 +269,7 @@ async fn an_export_is_streamed_in_pages() {
     };
     check(vec![ok(lines(2_500))], &[1_000, 1_000, 500], "whole", 1).await;
     check(vec![ok("")], &[], "whole", 1).await;
-    check(vec![ok(lines(3).trim_end())], &[3], "whole", 1).await;
+    check(vec![ok(lines(3).trim_end().to_owned())], &[3], "whole", 1).await;
     check(vec![ok(rows(1_500))], &[1_000, 500], "whole", 1).await;
     check(vec![reply(503, ""), ok(lines(1))], &[1], "whole", 2).await;
     check(vec![cut(lines(10)), ok(lines(10))], &[10], "whole", 2).await;
@@ -280,6 +280,31 @@ async fn an_export_is_streamed_in_pages() {
     check(vec![cut(lines(1)), cut(lines(2)), cut(lines(3))], &[], "Incomplete", 3).await;
     check(vec![reply(401, "")], &[], "Refused", 1).await;
     check(vec![ok("{\"error\":\"no\"}")], &[], "Rejected", 1).await;
+}
+
+#[tokio::test]
+async fn a_compressed_answer_is_read_and_a_cut_one_is_noticed() {
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    std::io::Write::write_all(&mut encoder, lines(3).as_bytes()).expect("memory takes it");
+    let whole = Bytes::from(encoder.finish().expect("memory takes it"));
+    let zipped = |body| Reply { headers: vec![("Content-Encoding", "gzip")], ..ok(body) };
+    let half = zipped(whole.slice(..whole.len() - 9));
+    let setup = setup(vec![zipped(whole), half.clone(), half.clone(), half]).await;
+    let mut sink = Pages::any();
+    setup.api.export(&failures(), &mut sink).await.expect("whole");
+    assert_eq!(sink.lengths, [3]);
+    let error = setup.api.export(&failures(), &mut sink).await.expect_err("cut");
+    assert_eq!(told(&error), "Incomplete");
+}
+
+#[tokio::test]
+async fn a_network_without_trusted_tls_is_named_plainly() {
+    let plain = setup(vec![]).await;
+    let base = plain.api.caller.base.replace("http://", "https://");
+    let api = client_of(&base, Some(67), Metrics::new());
+    let error = api.report(&failures()).await.expect_err("it speaks no TLS");
+    told(&error);
+    assert!(error.to_string().starts_with("no trusted TLS connection to 127.0.0.1: "), "{error}");
 }
 
 #[tokio::test]

@@ -25,8 +25,7 @@ pub fn row(json: &[u8]) -> Result<Row<'_>, RowError> {
     if json.is_empty() || json.len() > MAX_ROW {
         return Err(RowError("the row is longer than 1 MiB".into()));
     }
-    // serde would also take an array for a struct, by position.
-    if json.trim_ascii_start().first() != Some(&b'{') {
+    if !is_object(json) {
         return Err(RowError("the row is no object".into()));
     }
     let raw: RawRow<'_> = serde_json::from_slice(json).map_err(unreadable)?;
@@ -69,10 +68,18 @@ pub(super) fn report(body: Bytes) -> Option<Page> {
         #[serde(borrow)]
         pixels: Option<Option<Vec<&'a RawValue>>>,
     }
+    if !is_object(&body) {
+        return None;
+    }
     let parsed: Body<'_> = serde_json::from_slice(&body).ok()?;
     let rows = parsed.pixels.or_else(|| names_pixels(&body).then_some(None))?.unwrap_or_default();
     let places = rows.iter().map(|row| place(&body, row)).collect();
     Some(Page::new(body, places))
+}
+
+/// serde would also take an array for a struct, by position.
+pub(super) fn is_object(json: &[u8]) -> bool {
+    json.trim_ascii_start().first() == Some(&b'{')
 }
 
 /// Whether the object has a member `pixels`: serde reads null and absence alike.
@@ -193,7 +200,7 @@ mod tests {
         let base = r#""pixel_id":1,"network_offer_id":2,"affiliate_id":3,"timestamp":4,"is_success":false,"conversion_id":"c""#;
         let name = change.split(':').next().unwrap_or_default();
         let kept: Vec<&str> = base.split(',').filter(|m| !m.starts_with(name)).collect();
-        let members: Vec<&str> = kept.into_iter().chain([change].into_iter()).collect();
+        let members: Vec<&str> = kept.into_iter().chain([change]).collect();
         format!("{{{}}}", members.join(","))
     }
 
@@ -272,7 +279,7 @@ mod tests {
         check(r#"{"pixels":[{}"#, None);
         check("", None);
         check("null", None);
-        check("[]", None);
+        check("[[{}]]", None);
         check("<html>", None);
         let body = format!("{{\"pixels\": [ {DOCUMENTED} , 7 ]}}");
         let page = report(Bytes::from(body)).expect("a report");
