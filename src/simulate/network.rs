@@ -360,3 +360,6 @@ impl Network {
         u32::try_from(moment.0 - self.origin).unwrap_or(0)
     }
 }
+
+#[cfg(test)]
+mod tests;
