@@ -51,7 +51,6 @@ mod wire;
 mod zones;
 
 pub use faults::{Fault, FaultKind, Faults};
-pub use reason::Reason;
 pub use scenario::{Fixed, Incident, IncidentKind, SHARED_HOSTING, Scenario, Target};
 pub use truth::{Telling, TruthRow};
 
@@ -73,8 +72,8 @@ pub async fn start(listen: SocketAddr, scenario: Scenario, clock: Clock) -> io::
     let address = listener.local_addr()?;
     let (stop, stopping) = watch::channel(false);
     let shared = Arc::new(http::Shared::of(scenario, clock, stopping.clone()));
-    let service = http::router(shared.clone())
-        .into_make_service_with_connect_info::<wire::ResetSwitch>();
+    let service =
+        http::router(shared.clone()).into_make_service_with_connect_info::<wire::ResetSwitch>();
     let serve = axum::serve(wire::Wires(listener), service)
         .with_graceful_shutdown(http::until_stopping(stopping));
     let server = tokio::spawn(serve.into_future());

@@ -74,7 +74,8 @@ fn scenario(args: &SimulateArgs) -> anyhow::Result<Scenario> {
         None => Scenario::demo(1),
         Some(path) => {
             let name = path.display();
-            let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {name}"))?;
+            let text =
+                std::fs::read_to_string(path).with_context(|| format!("cannot read {name}"))?;
             Scenario::from_yaml(&text).with_context(|| format!("{name} is no scenario"))?
         }
     };

@@ -84,8 +84,16 @@ const NOUNS: [&str; 20] = [
     "Peak", "Forge", "Nest", "Orbit", "Pulse", "River", "Stone", "Field", "Spark", "Trail",
 ];
 const PRODUCTS: [&str; 10] = [
-    "Credit Card", "VPN", "Meal Kit", "Car Insurance", "Language App", "Broker", "Mattress",
-    "Energy Plan", "Dating", "Web Hosting",
+    "Credit Card",
+    "VPN",
+    "Meal Kit",
+    "Car Insurance",
+    "Language App",
+    "Broker",
+    "Mattress",
+    "Energy Plan",
+    "Dating",
+    "Web Hosting",
 ];
 /// Click-id macro, transaction and `{sub5}` are in each: incidents need them.
 const TEMPLATES: [&str; 5] = [

@@ -121,7 +121,7 @@ async fn gate(
     shared.requests.fetch_add(1, Ordering::Relaxed);
     let left = shared.limits.count(shared.clock.now());
     let mut response = match admit(&shared, &request, left) {
-        Err(refusal) => refusal,
+        Err(refusal) => *refusal,
         Ok(slot) => {
             let response = answer(&shared, &switch, request, next).await;
             match slot {
@@ -137,23 +137,28 @@ async fn gate(
 }
 
 /// A place among the reports where the request needs one, or the refusal.
-fn admit(shared: &Shared, request: &Request, left: Option<u32>) -> Result<Option<Slot>, Response> {
+fn admit(
+    shared: &Shared,
+    request: &Request,
+    left: Option<u32>,
+) -> Result<Option<Slot>, Box<Response>> {
     if left.is_none() {
-        return Err(shared.refuse(StatusCode::TOO_MANY_REQUESTS, "rate limit exceeded"));
+        return Err(shared.refuse(StatusCode::TOO_MANY_REQUESTS, "rate limit exceeded").into());
     }
     let key = request.headers().get("X-Eflow-API-Key").map(HeaderValue::as_bytes);
     if key == Some(shared.affiliate_api_key.as_bytes()) {
         let body = serde_json::json!({ "Error": "this key is not a network key" });
-        return Err(json(StatusCode::FORBIDDEN, &body));
+        return Err(json(StatusCode::FORBIDDEN, &body).into());
     }
     if key != Some(shared.api_key.as_bytes()) {
         let body = serde_json::json!({ "error": "missing or unknown API key" });
-        return Err(json(StatusCode::UNAUTHORIZED, &body));
+        return Err(json(StatusCode::UNAUTHORIZED, &body).into());
     }
     if !request.uri().path().starts_with("/networks/reporting/") {
         return Ok(None);
     }
-    let refused = || shared.refuse(StatusCode::TOO_MANY_REQUESTS, "too many concurrent reports");
+    let refused =
+        || shared.refuse(StatusCode::TOO_MANY_REQUESTS, "too many concurrent reports").into();
     shared.limits.slot().map(Some).ok_or_else(refused)
 }
 
@@ -211,3 +216,6 @@ fn whole(status: StatusCode, bytes: Vec<u8>) -> Response {
     response.headers_mut().insert(CONTENT_LENGTH, length);
     response
 }
+
+#[cfg(test)]
+mod tests;

@@ -62,14 +62,9 @@ mod tests {
     #[test]
     fn a_window_allows_so_many_and_then_turns() {
         let limits = Limits::of(2, 1);
-        for (at, left) in [
-            (60, Some(1)),
-            (70, Some(0)),
-            (89, None),
-            (89, None),
-            (90, Some(1)),
-            (120, Some(1)),
-        ] {
+        for (at, left) in
+            [(60, Some(1)), (70, Some(0)), (89, None), (89, None), (90, Some(1)), (120, Some(1))]
+        {
             assert_eq!(limits.count(Timestamp(at)), left, "at {at}");
         }
     }

@@ -42,10 +42,17 @@ pub(super) struct Delivery {
 /// What is to happen at a moment, in the order of equal moments.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Step {
-    Reactivate { place: u32 },
-    FirstTry { delivery: u32 },
+    Reactivate {
+        place: u32,
+    },
+    FirstTry {
+        delivery: u32,
+    },
     /// Void where the postback has been switched off since: `switched_off` tells.
-    Retry { delivery: u32, switched_off: u8 },
+    Retry {
+        delivery: u32,
+        switched_off: u8,
+    },
 }
 
 /// How one postback is doing.

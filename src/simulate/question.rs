@@ -97,8 +97,7 @@ impl Choice {
     fn parse(filters: Vec<WrittenFilter>) -> Result<Choice, String> {
         let mut choice = Choice::default();
         for WrittenFilter { resource_type, filter_id_value: value } in filters {
-            let number =
-                || value.parse::<u64>().map_err(|_| format!("invalid {resource_type} id"));
+            let number = || value.parse::<u64>().map_err(|_| format!("invalid {resource_type} id"));
             match (resource_type.as_str(), value.as_str()) {
                 ("offer", _) => choice.offers.push(number()?),
                 ("affiliate", _) => choice.affiliates.push(number()?),
@@ -151,8 +150,7 @@ mod tests {
 
     #[test]
     fn filters_are_ored_in_a_type_and_anded_over_types() {
-        let choice =
-            Choice { offers: vec![11, 12], affiliates: vec![3], successes: Vec::new() };
+        let choice = Choice { offers: vec![11, 12], affiliates: vec![3], successes: Vec::new() };
         for (offer, affiliate, all, any) in [
             (11, 3, true, true),
             (12, 3, true, true),

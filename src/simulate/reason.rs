@@ -4,7 +4,7 @@ use std::fmt;
 
 /// The class of one failed try.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Reason {
+pub(super) enum Reason {
     Dns,
     Tls,
     Refused,

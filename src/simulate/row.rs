@@ -70,12 +70,22 @@ pub(super) fn write_json(out: &mut Vec<u8>, network: &Network, delivery: &Delive
 }
 
 /// A row that lacks what identifies it.
-pub(super) const MALFORMED: &[u8] = br#"{"network_id":1,"is_success":false,"debug_information":"Status: 500","relationship":null}"#;
+pub(super) const MALFORMED: &[u8] =
+    br#"{"network_id":1,"is_success":false,"debug_information":"Status: 500","relationship":null}"#;
 
 /// The columns of the CSV export. The network does not document its own names.
 pub(super) const CSV_COLUMNS: [&str; 12] = [
-    "conversion_id", "transaction_id", "offer_id", "affiliate_id", "pixel_id", "timestamp",
-    "delivery_method", "is_success", "failed_attempts", "last_attempt", "payload",
+    "conversion_id",
+    "transaction_id",
+    "offer_id",
+    "affiliate_id",
+    "pixel_id",
+    "timestamp",
+    "delivery_method",
+    "is_success",
+    "failed_attempts",
+    "last_attempt",
+    "payload",
     "debug_information",
 ];
 

@@ -115,11 +115,9 @@ pub(super) fn debug_information(network: &Network, delivery: &Delivery, payload:
             403,
             "Server: [cloudflare]\ncf-mitigated: [challenge]\nCf-Ray: [8c1f2a3b4d5e6f70-IAD]\nContent-Type: [text/html; charset=UTF-8]",
         ),
-        Some(Reason::Http(status)) => answered(
-            url,
-            status,
-            &format!("Server: [{server}]\nContent-Type: [text/html]"),
-        ),
+        Some(Reason::Http(status)) => {
+            answered(url, status, &format!("Server: [{server}]\nContent-Type: [text/html]"))
+        }
         Some(reason) => {
             let error = no_answer(reason, &postback.host, network.last_attempt(delivery));
             format!("PostbackUrl: {url}\nError: Get \"{url}\": {error}")

@@ -42,8 +42,7 @@ impl Traffic {
     ) -> Traffic {
         let per_second = scenario.deliveries_per_day / 86_400.0 / cast.fan_out();
         let rng = draw(scenario.seed, Purpose::Arrivals, 0);
-        let mut traffic =
-            Traffic { rng, next_at: f64::from(begins), origin, per_second, ends_at };
+        let mut traffic = Traffic { rng, next_at: f64::from(begins), origin, per_second, ends_at };
         traffic.wait();
         traffic
     }

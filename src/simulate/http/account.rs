@@ -69,9 +69,8 @@ pub(super) async fn postbacks(
 
 /// `GET /networks/pixels/{id}`.
 pub(super) async fn postback(State(shared): State<Arc<Shared>>, Path(id): Path<u64>) -> Response {
-    let found = shared.with(|network| {
-        network.cast.place_of(id).map(|place| row::configuration(network, place))
-    });
+    let found = shared
+        .with(|network| network.cast.place_of(id).map(|place| row::configuration(network, place)));
     match found {
         Some(configuration) => reply(StatusCode::OK, &configuration),
         None => shared.refuse(StatusCode::NOT_FOUND, "no such pixel"),

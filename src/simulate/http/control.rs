@@ -27,10 +27,7 @@ pub(super) async fn faults(State(shared): State<Arc<Shared>>) -> Json<Vec<Fault>
 }
 
 /// `POST /simulate/faults`: one order.
-pub(super) async fn add(
-    State(shared): State<Arc<Shared>>,
-    Json(fault): Json<Fault>,
-) -> StatusCode {
+pub(super) async fn add(State(shared): State<Arc<Shared>>, Json(fault): Json<Fault>) -> StatusCode {
     shared.faults.add(fault);
     StatusCode::NO_CONTENT
 }
@@ -66,7 +63,8 @@ pub(super) async fn truth(
         async move {
             tokio::task::yield_now().await;
             let end = total.min(first + FRAME_DELIVERIES);
-            (first < total).then(|| (Ok::<_, axum::Error>(frame(&shared, first..end, telling)), end))
+            (first < total)
+                .then(|| (Ok::<_, axum::Error>(frame(&shared, first..end, telling)), end))
         }
     });
     let mut response = Body::from_stream(frames).into_response();
@@ -79,7 +77,8 @@ fn frame(shared: &Shared, places: std::ops::Range<usize>, telling: Telling) -> B
     let mut out = Vec::new();
     shared.with(|network| {
         for row in places.filter_map(|place| truth::tell(network, place, telling)) {
-            serde_json::to_writer(&mut out, &row).expect("a vector takes all, the keys are strings");
+            serde_json::to_writer(&mut out, &row)
+                .expect("a vector takes all, the keys are strings");
             out.push(b'\n');
         }
     });

@@ -104,31 +104,40 @@ fn ten_failures_in_a_row_switch_a_postback_off_until_the_script_switches_it_on()
 
 #[test]
 fn each_incident_of_the_demo_shows_and_is_cured_within_the_hour() {
-    let mut network = Network::begin(Scenario::demo(1), START);
-    let history = network.deliveries().len();
-    network.advance(after(60));
-    let rows = truth(&network, Telling::All).split_off(history);
-    for (reason, affiliate) in [
-        ("tls", Some(2)),
-        ("http_404", Some(3)),
-        ("challenge", Some(6)),
-        ("http_401", Some(4)),
-        ("timeout", Some(1)),
-        ("refused", None),
-    ] {
-        let hit: Vec<&TruthRow> = rows
-            .iter()
-            .filter(|it| it.first_reason.as_deref() == Some(reason))
-            .filter(|it| affiliate.is_none_or(|id| it.affiliate == id))
-            .collect();
-        assert!(hit.len() >= 10, "{reason}: {} deliveries", hit.len());
-        let last = hit.iter().map(|it| it.timestamp).max();
-        let cured = rows.iter().any(|it| {
-            it.is_success && Some(it.timestamp) > last && it.pixel_id == hit[hit.len() - 1].pixel_id
-        });
-        assert!(cured, "{reason} has no success after its last failure");
+    // Whatever the seed and the hour: traffic follows the day.
+    for (seed, hour) in [(1, 0), (2, 6), (3, 10), (4, 12), (5, 18)] {
+        let start = START + Duration::from_secs(hour * 3600);
+        let mut network = Network::begin(Scenario::demo(seed), start);
+        let history = network.deliveries().len();
+        network.advance(start + Duration::from_secs(3600));
+        let rows = truth(&network, Telling::All).split_off(history);
+        for (reason, affiliate) in [
+            ("tls", Some(2)),
+            ("http_404", Some(3)),
+            ("challenge", Some(6)),
+            ("http_401", Some(4)),
+            ("timeout", Some(1)),
+            ("refused", None),
+        ] {
+            expect_cured(&rows, reason, affiliate);
+        }
+        assert!(rows.iter().any(|it| it.payload.contains("{sub5}")));
+        assert!(rows.iter().any(|it| it.payload.contains("%7Bsub5%7D")));
+        // One is switched off, the one that the script means, and is on again.
+        assert_eq!(network.standings.iter().map(|it| it.switched_off).sum::<u8>(), 1);
+        assert!(network.standings.iter().all(|it| !it.inactive));
     }
-    assert!(rows.iter().any(|it| it.payload.contains("{sub5}")));
-    assert!(rows.iter().any(|it| it.payload.contains("%7Bsub5%7D")));
-    assert!((0..network.cast.postbacks.len()).all(|place| network.is_active(place)));
+}
+
+fn expect_cured(rows: &[TruthRow], reason: &str, affiliate: Option<u64>) {
+    let hit: Vec<&TruthRow> = rows
+        .iter()
+        .filter(|it| it.first_reason.as_deref() == Some(reason))
+        .filter(|it| affiliate.is_none_or(|id| it.affiliate == id))
+        .collect();
+    assert!(hit.len() >= 10, "{reason}: {} deliveries", hit.len());
+    let last = hit[hit.len() - 1];
+    let cured =
+        |it: &TruthRow| it.is_success && it.timestamp > last.timestamp && it.host == last.host;
+    assert!(rows.iter().any(cured), "{reason} has no success after its last failure");
 }
