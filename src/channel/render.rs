@@ -18,6 +18,8 @@ pub use sample::Example;
 
 /// Alerts that are told in full; the worst come first.
 const FULL: usize = 3;
+/// Deliveries shown with an alert in full.
+const EXAMPLES: usize = 3;
 /// Alerts after those that get a row each.
 const ROWS: usize = 20;
 /// The longest headline: a subject that mail programs show whole has less.
@@ -74,9 +76,9 @@ pub struct Entry {
     pub row: Row,
     /// `(what, how much, threshold)`.
     pub readings: Vec<(String, String, String)>,
-    /// The likely cause with its share.
-    pub cause: Option<String>,
-    /// What the reason means and who must act.
+    /// `Likely cause` or, once it is over, `Likely cause was`; and the cause with its share.
+    pub cause: Option<(&'static str, String)>,
+    /// What the reason means and who must act; nobody must where it is cured.
     pub advice: Option<String>,
     pub notes: Vec<String>,
     pub examples: Vec<Example>,
@@ -204,13 +206,19 @@ fn ended_so_far(alerts: &[AlertFacts], live: usize) -> String {
 
 fn entry(notice: &Notice, alert: &AlertFacts, zone: &Zone) -> Entry {
     let cause = alert.cause.as_ref();
+    let is_cured = tone(alert) == Tone::Cured;
+    let word = if is_live(alert) { "Likely cause" } else { "Likely cause was" };
+    let examples = alert.samples.iter().take(if is_cured { 0 } else { EXAMPLES });
     Entry {
         row: row(notice, alert, zone),
         readings: alert.readings.iter().take(6).map(reading).collect(),
-        cause: cause.map(likely_cause),
-        advice: cause.map(|cause| clean(&cause.advice, 400)).filter(|advice| !advice.is_empty()),
+        cause: cause.map(|cause| (word, likely_cause(cause))),
+        advice: cause
+            .filter(|_| !is_cured)
+            .map(|cause| clean(&cause.advice, 400))
+            .filter(|advice| !advice.is_empty()),
         notes: alert.notes.iter().take(5).map(|note| clean(note, 300)).collect(),
-        examples: alert.samples.iter().take(3).map(|s| sample::example(s, zone)).collect(),
+        examples: examples.map(|sample| sample::example(sample, zone)).collect(),
         labels: labels(alert),
         rule: clean(&alert.rule, 80),
         runbook: alert.runbook.as_deref().map(|runbook| clean(runbook, 500)),

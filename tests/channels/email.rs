@@ -200,7 +200,7 @@ async fn a_server_that_falls_silent_is_given_up_at_every_step() {
     }
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test]
 async fn a_server_slow_to_hang_up_has_still_taken_the_mail() {
     let (fake, url) = double(&[("QUIT", "")]).await;
     send_to(&url, &notices::critical()).await.expect("it is taken");

@@ -87,6 +87,14 @@ fn what_is_not_proven_is_said_plainly() {
 }
 
 #[test]
+fn what_is_cured_asks_nobody_to_act() {
+    let text = plain_text(&notices::resolved());
+    assert!(text.contains("Resolved at 2026-03-01 03:37 CET, after 25 min"), "{text}");
+    assert!(text.contains("Likely cause was: host trk.acme.example"), "{text}");
+    assert!(!text.contains("ask the partner") && !text.contains("Examples"), "{text}");
+}
+
+#[test]
 fn a_batch_says_which_part_has_ended() {
     let mut cured = with(AlertStatus::Resolved { resolved_at: ENDED });
     cured.summary = "Beta (8): b.example fails".to_owned();

@@ -39,6 +39,7 @@ impl Mime {
         let text = match self.header("content-transfer-encoding") {
             "quoted-printable" => quoted_printable(&self.body),
             "7bit" => self.body.clone(),
+            "base64" => base64(&self.body),
             other => panic!("{other} is not expected"),
         };
         (self.header("content-type").to_owned(), text)
@@ -57,6 +58,20 @@ fn quoted_printable(text: &str) -> String {
             rest = &after[2..];
         } else {
             bytes.push(byte);
+        }
+    }
+    String::from_utf8(bytes).expect("UTF-8")
+}
+
+fn base64(text: &str) -> String {
+    const ALPHABET: &str = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let (mut bits, mut held, mut bytes) = (0u32, 0, Vec::new());
+    for digit in text.chars().filter_map(|c| ALPHABET.find(c)) {
+        bits = bits << 6 | u32::try_from(digit).expect("below 64");
+        held += 6;
+        if held >= 8 {
+            held -= 8;
+            bytes.push((bits >> held & 0xff) as u8);
         }
     }
     String::from_utf8(bytes).expect("UTF-8")

@@ -47,7 +47,10 @@ pub fn resolved() -> Notice {
 pub fn many(count: u64) -> Notice {
     let alerts = (0..count).map(|n| AlertFacts {
         severity: if n < 3 { Severity::Critical } else { Severity::Warning },
-        summary: format!("Partner {n} ({n}): trk{n}.example fails {} % of postbacks (dns)", 90 - n),
+        summary: format!(
+            "Partner {n} ({n}): trk{n}.example fails {} % of postbacks (dns)",
+            90_u64.saturating_sub(n)
+        ),
         samples: failing().samples.into_iter().take(1).collect(),
         ..failing()
     });

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
+use tokio::net::tcp::OwnedWriteHalf;
 use tokio::net::{TcpListener, TcpStream};
 
 /// Answers in place of the usual ones, by the command's first word (`EHLO`,
@@ -54,7 +55,7 @@ async fn converse(
     let (read, mut write) = stream.into_split();
     let mut lines = BufReader::new(read).lines();
     let mut mail = Mail::default();
-    write.write_all(answer(&script, "GREETING", "220 fake ESMTP").as_bytes()).await?;
+    say(&mut write, &answer(&script, "GREETING", "220 fake ESMTP")).await?;
     while let Some(line) = lines.next_line().await? {
         let line = line.to_uppercase();
         let word = line.split([' ', ':']).next().unwrap_or_default();
@@ -65,10 +66,7 @@ async fn converse(
             _ => "250 ok",
         };
         let said = answer(&script, &line, &answer(&script, word, usual));
-        if said.trim().is_empty() {
-            std::future::pending::<()>().await;
-        }
-        write.write_all(said.as_bytes()).await?;
+        say(&mut write, &said).await?;
         if word == "RCPT" && said.starts_with('2') {
             mail.recipients.push(line);
         } else if word == "DATA" && said.starts_with('3') {
@@ -83,10 +81,17 @@ async fn converse(
                     .expect("no test panics while it holds this")
                     .push(std::mem::take(&mut mail));
             }
-            write.write_all(said.as_bytes()).await?;
+            say(&mut write, &said).await?;
         }
     }
     Ok(())
+}
+
+async fn say(write: &mut OwnedWriteHalf, said: &str) -> std::io::Result<()> {
+    if said.trim().is_empty() {
+        std::future::pending::<()>().await;
+    }
+    write.write_all(said.as_bytes()).await
 }
 
 fn answer(script: &Script, key: &str, usual: &str) -> String {

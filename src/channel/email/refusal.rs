@@ -105,7 +105,7 @@ fn broken(step: Step, error: &smtp::Error) -> SendError {
             "auth",
             "the SMTP server offers no login by password (PLAIN or LOGIN) on this port",
         ),
-        Step::Connect => SendError::temporary(
+        Step::Connect if !error.is_response() => SendError::temporary(
             "connect",
             "cannot connect to the SMTP server: check host and port in `smtp`",
         ),

@@ -85,10 +85,10 @@ fn entry(entry: &Entry, alone: bool) -> Vec<SlackBlock> {
         blocks.push(section(&title(&entry.row)));
     }
     blocks.push(section(&facts(entry)));
-    if let Some(cause) = &entry.cause {
+    if let Some((word, cause)) = &entry.cause {
         let advice = entry.advice.as_deref().map(|advice| format!("\n{}", escape(advice, 900)));
         let advice = advice.unwrap_or_default();
-        blocks.push(section(&format!("*Likely cause:* {}{advice}", escape(cause, 900))));
+        blocks.push(section(&format!("*{word}:* {}{advice}", escape(cause, 900))));
     }
     if !entry.notes.is_empty() {
         let notes: Vec<String> =
@@ -154,7 +154,7 @@ fn escape_link(url: &Url) -> String {
 
 fn header(text: &str) -> SlackBlock {
     // Plain text takes no escapes, so what could call somebody gives way here.
-    let plain = text.replace('<', "‹").replace('>', "›");
+    let plain = text.replace('<', "‹").replace('>', "›").replace('@', "@\u{2060}");
     let clipped: String = plain.chars().take(HEADER).collect();
     SlackHeaderBlock::new(SlackBlockPlainText::new(clipped).with_emoji(true).into()).into()
 }

@@ -10,7 +10,7 @@ use super::{Entry, Letter, Row, Tone};
 
 /// Programs that know dark mode get its colours; the others keep the inline ones.
 const DARK: &str = "@media (prefers-color-scheme:dark){\
-.bg{background:#16181c!important}.card{background:#202329!important;border-color:#3a3f47!important}\
+.bg{background:#16181c!important}.card{background:#202329!important;border-left-color:#3a3f47!important;border-right-color:#3a3f47!important;border-bottom-color:#3a3f47!important}\
 .ink{color:#eceef1!important}.dim{color:#a9b0ba!important}.box{background:#2a2e35!important}\
 .line{border-color:#3a3f47!important}.link{color:#8ab8ff!important}}";
 const SANS: &str = "font-family:-apple-system,'Segoe UI',Roboto,Helvetica,Arial,sans-serif;";
@@ -38,7 +38,8 @@ pub fn page(letter: &Letter) -> String {
 /// What mail programs show beside the subject; the blanks keep the rest out of it.
 fn preheader(letter: &Letter) -> Markup {
     let first = letter.entries.first();
-    let cause = first.and_then(|entry| entry.cause.as_deref()).unwrap_or_default();
+    let cause =
+        first.and_then(|entry| entry.cause.as_ref()).map_or("", |(_, cause)| cause.as_str());
     let status = first.map(|entry| sentence(&entry.row.status)).unwrap_or_default();
     html! {
         div style="display:none;max-height:0;overflow:hidden;mso-hide:all;font-size:1px;line-height:1px;color:#f2f3f5" {
@@ -56,7 +57,7 @@ fn frame(letter: &Letter) -> Markup {
                     style={ "max-width:640px;background:#ffffff;border:1px solid #d9dce1;border-top:6px solid " (colour(letter.tone)) ";text-align:left" } {
                     tr { td style={ "padding:20px 24px 8px;" (SANS) } { (head(letter)) } }
                     @for entry in &letter.entries {
-                        tr { td.line style={ "padding:8px 24px 16px;" (SANS) } { (entry_part(entry, alone)) } }
+                        tr { td.line style={ "padding:8px 24px 16px;" (SANS) (if alone { "" } else { "border-top:1px solid #e3e5e9;" }) } { (entry_part(entry, alone)) } }
                     }
                     (rows_part(letter))
                     tr { td style={ "padding:8px 24px 20px;" (SANS) } { (button(letter)) } }
@@ -81,7 +82,7 @@ fn entry_part(entry: &Entry, alone: bool) -> Markup {
         @if !alone { (title(&entry.row)) }
         p.dim style="margin:0 0 12px;font-size:14px;line-height:21px;color:#565d66" { (sentence(&entry.row.status)) }
         (readings(entry))
-        @if let Some(cause) = &entry.cause { (cause_box(cause, entry)) }
+        @if let Some((word, cause)) = &entry.cause { (cause_box(word, cause, entry)) }
         @for note in &entry.notes {
             p.ink style="margin:0 0 10px;font-size:14px;line-height:21px;color:#30343a" { b { "Note: " } (note) }
         }
@@ -126,11 +127,11 @@ fn readings(entry: &Entry) -> Markup {
     }
 }
 
-fn cause_box(cause: &str, entry: &Entry) -> Markup {
+fn cause_box(word: &str, cause: &str, entry: &Entry) -> Markup {
     html! {
         table role="presentation" width="100%" cellpadding="0" cellspacing="0" style="margin:0 0 12px" {
             tr { td.box style={ "padding:10px 14px;background:#f4f5f7;border-left:4px solid " (colour(entry.row.tone)) ";" (SANS) } {
-                p.ink style="margin:0;font-size:15px;line-height:22px;color:#16181c" { b { "Likely cause: " } (cause) }
+                p.ink style="margin:0;font-size:15px;line-height:22px;color:#16181c" { b { (word) ": " } (cause) }
                 @if let Some(advice) = &entry.advice {
                     p.ink style="margin:4px 0 0;font-size:14px;line-height:21px;color:#30343a" { (advice) }
                 }

@@ -59,15 +59,18 @@ impl Page {
         for (measure, value, threshold) in &entry.readings {
             self.line(&format!("  {measure:<width$}  {value}   (rule: {threshold})"));
         }
-        if let Some(cause) = &entry.cause {
-            self.line(&format!("Likely cause: {cause}"));
+        if let Some((word, cause)) = &entry.cause {
+            self.line("");
+            self.line(&format!("{word}: {cause}"));
         }
         entry.advice.iter().for_each(|advice| self.line(&format!("  {advice}")));
         entry.notes.iter().for_each(|note| self.line(&format!("Note: {note}")));
         if !entry.examples.is_empty() {
+            self.line("");
             self.line("Examples:");
         }
         entry.examples.iter().for_each(|example| self.example(example));
+        self.line("");
         if let Some(runbook) = &entry.runbook {
             self.line(&format!("Runbook: {runbook}"));
         }
