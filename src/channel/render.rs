@@ -267,7 +267,7 @@ fn reading(reading: &Reading) -> (String, String, String) {
 fn likely_cause(cause: &Cause) -> String {
     let by = clean(&cause.by, 40);
     let shown = clean(&cause.shown, 120);
-    let share = (cause.share.clamp(0.0, 1.0) * 100.0).round();
+    let share = (cause.share.clamp(0.0, 1.0) * 100.0).round() as u8;
     let reason = clean(&cause.reason, 40);
     if cause.by == "reason" {
         format!("{by} {shown}: {share} % of the failures")

@@ -89,6 +89,14 @@ async fn a_root_that_somebody_deleted_is_posted_anew() {
 }
 
 #[tokio::test]
+async fn a_root_in_a_channel_that_was_left_is_posted_anew_in_the_present_one() {
+    let fake = FakeSlack::start().await;
+    let old = Thread::Slack { channel: "C0OLD".to_owned(), ts: "1.000001".to_owned() };
+    let sent = send(&fake, &notices::resolved(), Some(&old)).await.expect("it is taken");
+    assert!(matches!(sent.thread, Some(Thread::Slack { channel, .. }) if channel == CHANNEL_ID));
+}
+
+#[tokio::test]
 async fn a_root_too_old_to_edit_still_gets_the_reply() {
     let fake = FakeSlack::start().await;
     let thread = posted(&fake).await;

@@ -229,7 +229,7 @@ fn check_message(body: &Value) -> Result<(), String> {
     if blocks.len() > 50 {
         return Err(format!("invalid_blocks: {} blocks", blocks.len()));
     }
-    let total: usize = blocks.iter().map(|block| block.to_string().chars().count()).sum();
+    let total: usize = blocks.iter().map(|block| block.to_string().encode_utf16().count()).sum();
     if total > 13_200 {
         return Err(format!("msg_blocks_too_long: {total}"));
     }
@@ -274,7 +274,7 @@ fn check_object(object: &Value, max: usize) -> Result<(), String> {
 }
 
 fn check_text(text: &str, max: usize) -> Result<(), String> {
-    let length = text.chars().count();
+    let length = text.encode_utf16().count();
     if text.is_empty() || length > max {
         return Err(format!("invalid_blocks: a text of {length} characters, {max} at most"));
     }

@@ -1,5 +1,6 @@
 //! The letter as Slack's Block Kit, within every limit of Slack's: whole
-//! alerts go in while there is room, the rest is counted.
+//! alerts go in while there is room, the rest is counted. Lengths are counted
+//! in UTF-16, the strictest reading of Slack's word "characters".
 
 use slack_morphism::prelude::*;
 use url::Url;
@@ -75,7 +76,8 @@ impl Room {
 
 /// Characters of a block with its frame: an overestimate is what is wanted.
 fn length(block: &SlackBlock) -> usize {
-    serde_json::to_string(block).map_or(TOTAL, |json| json.chars().count().saturating_sub(50))
+    serde_json::to_string(block)
+        .map_or(TOTAL, |json| json.encode_utf16().count().saturating_sub(50))
 }
 
 fn entry(entry: &Entry, alone: bool) -> Vec<SlackBlock> {
@@ -155,7 +157,12 @@ fn escape_link(url: &Url) -> String {
 fn header(text: &str) -> SlackBlock {
     // Plain text takes no escapes, so what could call somebody gives way here.
     let plain = text.replace('<', "‹").replace('>', "›").replace('@', "@\u{2060}");
-    let clipped: String = plain.chars().take(HEADER).collect();
+    let mut length = 0;
+    let fits = |c: &char| {
+        length += c.len_utf16();
+        length <= HEADER
+    };
+    let clipped: String = plain.chars().take_while(fits).collect();
     SlackHeaderBlock::new(SlackBlockPlainText::new(clipped).with_emoji(true).into()).into()
 }
 
@@ -170,12 +177,12 @@ fn context(mrkdwn: &str) -> SlackBlock {
     SlackContextBlock::new(vec![SlackContextBlockElement::MarkDown(text)]).into()
 }
 
-/// `text` as mrkdwn that says just that, of at most `max` characters after
-/// escaping, never cut within an entity.
+/// `text` as mrkdwn that says just that, of at most `max` characters once it is
+/// escaped, never cut within an entity.
 pub fn escape(text: &str, max: usize) -> String {
     let mut escaped = String::new();
     let mut length = 0;
-    for c in text.chars() {
+    for (at, c) in text.char_indices() {
         let piece = match c {
             '&' => "&amp;".to_owned(),
             '<' => "&lt;".to_owned(),
@@ -184,11 +191,10 @@ pub fn escape(text: &str, max: usize) -> String {
             '`' => "ˋ".to_owned(),
             '*' => "∗".to_owned(),
             '~' => "∼".to_owned(),
-            // An invisible joiner: `@channel` in a name calls nobody.
-            '@' => "@\u{2060}".to_owned(),
+            '@' if calls_everybody(&text[at..]) => "@\u{2060}".to_owned(),
             c => c.to_string(),
         };
-        let width = piece.chars().count();
+        let width = piece.encode_utf16().count();
         if length + width >= max {
             escaped.push('…');
             return escaped;
@@ -199,6 +205,13 @@ pub fn escape(text: &str, max: usize) -> String {
     escaped
 }
 
+/// Slack has these words without any mark-up; an invisible joiner behind the
+/// `@` keeps a name from calling people.
+fn calls_everybody(text: &str) -> bool {
+    let word: String = text.chars().take(9).collect::<String>().to_lowercase();
+    ["@channel", "@here", "@everyone"].iter().any(|call| word.starts_with(call))
+}
+
 fn emoji(tone: Tone) -> &'static str {
     match tone {
         Tone::Critical => "🔴",
@@ -206,5 +219,31 @@ fn emoji(tone: Tone) -> &'static str {
         Tone::Info => "🔵",
         Tone::Unproven => "🟣",
         Tone::Cured => "✅",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn whatever_is_escaped_marks_nothing_up_and_keeps_its_limit(text in ".*", max in 1..60_usize) {
+            let escaped = escape(&text, max);
+            prop_assert!(escaped.encode_utf16().count() <= max);
+            prop_assert!(!escaped.contains(['<', '>', '`', '*']));
+            let entities = ["amp;", "lt;", "gt;"];
+            for rest in escaped.split('&').skip(1) {
+                prop_assert!(entities.iter().any(|entity| rest.starts_with(entity)), "{escaped}");
+            }
+        }
+    }
+
+    #[test]
+    fn an_address_keeps_its_sign_and_a_call_is_broken() {
+        assert_eq!(escape("a@b.example", 40), "a@b.example");
+        assert_eq!(escape("@Here", 40), "@\u{2060}Here");
     }
 }

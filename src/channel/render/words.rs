@@ -95,6 +95,8 @@ impl Zone {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -107,6 +109,16 @@ mod tests {
         check("abcde", 5, "abcde");
         check(&"x".repeat(10_000), 4, "xxx…");
         check("\0\u{7}", 4, "");
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_becomes_a_short_line(text in ".*", max in 1..40_usize) {
+            let line = clean(&text, max);
+            prop_assert!(line.chars().count() <= max);
+            prop_assert!(!line.chars().any(|c| c.is_control() || is_direction_mark(c)));
+            prop_assert_eq!(clean(&line, max), line);
+        }
     }
 
     #[test]

@@ -4,9 +4,18 @@ use slack_morphism::errors::{SlackClientApiError, SlackClientError, SlackClientH
 
 use super::SendError;
 
-/// A reply to a message that is no longer there, or an edit of it.
+/// The root cannot be reached any more: it was deleted, or it stands in a
+/// channel that the configuration has left since. Posting anew either works or
+/// gives the error that is about the channel of today.
 pub(super) fn is_gone(error: &SlackClientError) -> bool {
-    code(error).is_some_and(|code| matches!(code, "message_not_found" | "thread_not_found"))
+    let gone = [
+        "message_not_found",
+        "thread_not_found",
+        "channel_not_found",
+        "not_in_channel",
+        "is_archived",
+    ];
+    code(error).is_some_and(|code| gone.contains(&code))
 }
 
 /// The message is there and may not be edited: its thread still takes replies.
