@@ -1,0 +1,156 @@
+//! The text of messages: what a person woken at night reads.
+
+use postwatch::channel::render::{self, blocks, html, plain};
+use postwatch::domain::notify::{AlertFacts, AlertStatus, Notice, NoticeReason};
+use postwatch::domain::time::Timestamp;
+
+use crate::page;
+use crate::support::notices::{self, BEGAN, NASTY};
+
+const ENDED: Timestamp = Timestamp(BEGAN.0 + 1500);
+
+fn plain_text(notice: &Notice) -> String {
+    plain::text(&render::compose(notice, &page()))
+}
+
+fn with(status: AlertStatus) -> AlertFacts {
+    AlertFacts { status, ..notices::failing() }
+}
+
+#[test]
+fn the_first_line_does_alone() {
+    let check = |reason, alerts: Vec<AlertFacts>, expected: &str| {
+        let notice = notices::notice(reason, alerts);
+        assert_eq!(plain_text(&notice).lines().next(), Some(expected));
+    };
+    let what = "Acme Media (7): trk.acme.example fails 83 % of postbacks (tls)";
+    let firing = || with(AlertStatus::Firing);
+    let cured = || with(AlertStatus::Resolved { resolved_at: ENDED });
+    use NoticeReason::{Escalated, First, NewAlerts, Reminder, Resolved};
+    check(First, vec![firing()], &format!("CRITICAL: {what}"));
+    check(First, vec![firing(), firing()], &format!("CRITICAL: {what} (+1 more)"));
+    check(Escalated, vec![firing()], &format!("ESCALATED to CRITICAL: {what}"));
+    check(NewAlerts, vec![firing(); 3], &format!("CRITICAL, 3 alerts now: {what} (+2 more)"));
+    check(Reminder, vec![firing()], &format!("STILL CRITICAL: {what}, for 8 min"));
+    check(Resolved, vec![cured()], &format!("RESOLVED: {what}, after 25 min"));
+    check(
+        Resolved,
+        vec![firing(), cured()],
+        &format!("1 of 2 ENDED, still CRITICAL: {what} (+1 more)"),
+    );
+    check(Reminder, vec![with(AlertStatus::Quiet)], &format!("STILL CRITICAL: {what}, for 8 min"));
+    check(
+        Resolved,
+        vec![with(AlertStatus::Expired { resolved_at: ENDED })],
+        &format!("EXPIRED: {what}: no traffic, not proven cured"),
+    );
+    check(
+        Resolved,
+        vec![with(AlertStatus::Removed { resolved_at: ENDED })],
+        &format!("REMOVED: {what}: no longer watched"),
+    );
+}
+
+#[test]
+fn a_message_answers_what_since_when_how_much_why_and_where() {
+    let text = plain_text(&notices::critical());
+    for needed in [
+        "Since 2026-03-01 03:12 CET, for 8 min",
+        "failure rate  83 %   (rule: >= 50 %)",
+        "Likely cause: host trk.acme.example: 94 % of the failures, mostly tls",
+        "ask the partner to renew",
+        "Note: Postback 1201",
+        "2026-03-01 03:13:37 CET",
+        "conversion 4f1c9be07ad24a1e8d01b3c2",
+        "2 failed tries, tls",
+        "Summer Sale DE (11) · Acme Media (7)",
+        "https://trk.acme.example/postback?click_id=…",
+        "answer: x509: certificate has expired",
+        "http://127.0.0.1:9467/",
+        "Runbook: https://wiki.example.com/postbacks#tls",
+        "Rule partner-endpoint-failing",
+        "on-call",
+    ] {
+        assert!(text.contains(needed), "{needed} is missing in\n{text}");
+    }
+}
+
+#[test]
+fn what_is_not_proven_is_said_plainly() {
+    let check = |status, expected: &str| {
+        let text = plain_text(&notices::notice(NoticeReason::Resolved, vec![with(status)]));
+        assert!(text.contains(expected), "{text}");
+    };
+    check(AlertStatus::Quiet, "no failures any more, but no success proves a cure");
+    check(AlertStatus::Expired { resolved_at: ENDED }, "without traffic: not proven cured");
+    check(AlertStatus::Removed { resolved_at: ENDED }, "taken out of the configuration");
+}
+
+#[test]
+fn what_is_cured_asks_nobody_to_act() {
+    let text = plain_text(&notices::resolved());
+    assert!(text.contains("Resolved at 2026-03-01 03:37 CET, after 25 min"), "{text}");
+    assert!(text.contains("Likely cause was: host trk.acme.example"), "{text}");
+    assert!(!text.contains("ask the partner") && !text.contains("Examples"), "{text}");
+}
+
+#[test]
+fn a_batch_says_which_part_has_ended() {
+    let mut cured = with(AlertStatus::Resolved { resolved_at: ENDED });
+    cured.summary = "Beta (8): b.example fails".to_owned();
+    let alerts = vec![notices::failing(), cured];
+    let text = plain_text(&notices::notice(NoticeReason::Resolved, alerts));
+    assert!(text.contains("Ended: Beta (8): b.example fails. Still open: 1."), "{text}");
+}
+
+#[test]
+fn a_large_batch_lists_whole_rows_and_counts_the_rest() {
+    let text = plain_text(&notices::many(40));
+    assert!(text.contains("+17 more: http://127.0.0.1:9467/"), "{text}");
+    let letter = render::compose(&notices::many(40), &page());
+    let slack = serde_json::to_string(&blocks::root(&letter)).expect("blocks are JSON");
+    assert!(slack.contains("more>"), "{slack}");
+    let listed = (0..40).filter(|n| slack.contains(&format!("Partner {n} ({n})"))).count();
+    assert!(slack.contains(&format!("+{} more>", 40 - listed)), "{listed} are listed: {slack}");
+}
+
+#[test]
+fn a_fallback_says_whom_it_stands_in_for() {
+    let notice = Notice { instead_of: Some("on-call".to_owned()), ..notices::critical() };
+    assert!(plain_text(&notice).contains("receiver on-call could not be reached"));
+}
+
+#[test]
+fn nasty_names_stay_text() {
+    for nasty in NASTY.iter().map(|s| (*s).to_owned()).chain(["x<&\"".repeat(10_000)]) {
+        let letter = render::compose(&notices::hostile(&nasty), &page());
+        assert!(letter.headline.chars().count() <= 200, "{}", letter.headline);
+        assert!(!letter.headline.contains(['\n', '\r', '\u{202E}']), "{:?}", letter.headline);
+        let text = plain::text(&letter);
+        assert!(!text.contains(['\r', '\u{1b}', '\u{202E}', '\0']), "{nasty:?}");
+        assert!(text.len() < 100_000, "{} bytes", text.len());
+        let html = html::page(&letter);
+        for broken in ["<script", "<img", "onerror=alert(1)>", "href=\"javascript"] {
+            assert!(!html.contains(broken), "{nasty:?}");
+        }
+        assert_eq!(html.matches("<table").count(), html.matches("</table>").count());
+        assert_eq!(html.matches("</html>").count(), 1, "{nasty:?}");
+    }
+}
+
+#[test]
+fn only_web_addresses_become_links() {
+    let mut notice = notices::critical();
+    notice.alerts[0].runbook = Some("javascript:alert(1)".to_owned());
+    let letter = render::compose(&notice, &page());
+    assert!(!html::page(&letter).contains("href=\"javascript"));
+    let slack = serde_json::to_string(&blocks::root(&letter)).expect("blocks are JSON");
+    assert!(!slack.contains("<javascript"), "{slack}");
+}
+
+#[test]
+fn colours_are_for_terminals() {
+    let letter = render::compose(&notices::critical(), &page());
+    assert!(!plain::text(&letter).contains('\u{1b}'));
+    assert!(plain::coloured(&letter).contains("\u{1b}[31m"));
+}

@@ -1,0 +1,15 @@
+//! What several test binaries share: notices to send, and doubles of the
+//! servers that cannot be installed.
+#![allow(dead_code, reason = "each test binary uses its own part of this")]
+
+pub mod exim;
+pub mod mime;
+pub mod notices;
+pub mod slack;
+pub mod smtp;
+
+/// Installs the one TLS provider; the first thing that a test does.
+pub fn tls() {
+    // A second call finds it installed, which is just as well.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+}
