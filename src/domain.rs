@@ -1,10 +1,38 @@
 //! Everything that postwatch decides. Nothing in here does I/O, reads a clock
 //! or draws a random number: time and chance come in as arguments.
 
-pub mod delivery;
-pub mod notify;
-pub mod policy;
-pub mod reason;
-pub mod rules;
 pub mod time;
+
+pub mod policy;
+
+pub mod delivery;
+
+pub mod dims;
+
+pub mod reason;
+
 pub mod url;
+
+pub mod deliveries;
+
+pub mod counters;
+
+pub mod facts;
+
+pub mod ingest;
+
+pub mod window;
+
+pub mod rules;
+
+pub mod summary;
+
+pub mod alert;
+
+pub mod notify;
+
+pub mod outgoing;
+
+pub mod state;
+
+pub mod turn;

@@ -86,7 +86,7 @@ pub struct DimsTable {
 impl DimsTable {
     /// The labels of `row`, and whether they are new here.
     pub fn of_row(&mut self, row: &Row<'_>) -> (DimsId, bool) {
-        let host = url::host(&row.payload, &row.delivery_method);
+        let host = url::host(&row.payload, &row.delivery_method).unwrap_or_default();
         let dims = Dims {
             offer: row.offer,
             affiliate: row.affiliate,

@@ -59,6 +59,7 @@ impl Windows {
 
     /// Takes up what an entry changed.
     pub fn apply(&mut self, facts: &Facts, effect: &Effect) {
+        self.learn(facts);
         match effect {
             Effect::Delivery { slot, before } => self.change_delivery(facts, *slot, *before),
             Effect::Successes(changes) => {
@@ -96,7 +97,14 @@ impl Windows {
         self.pruned_at = at;
     }
 
+    fn learn(&mut self, facts: &Facts) {
+        for rule in &mut self.rules {
+            rule.grouping.learn(facts);
+        }
+    }
+
     fn enter_until(&mut self, facts: &Facts, to: Timestamp) {
+        self.learn(facts);
         let from = self.at;
         // Entering a delivery asks whether it lies within `(at − over, at]`: for
         // the moment that is left, so that `advance` can take the leavers out.

@@ -31,7 +31,7 @@ pub mod wire;
 /// UTC in the documentation, for keys that may not read the list.
 const DOCUMENTED_UTC: u32 = 67;
 /// The report gives no more rows, and does not say when there are more.
-const REPORT_CAP: usize = 1_000;
+pub const REPORT_CAP: usize = 1_000;
 const REPORT: &str = "/networks/reporting/affiliate/pixels";
 const EXPORT: &str = "/networks/reporting/affiliate/pixels/export";
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);

@@ -1,6 +1,5 @@
 //! How a rule groups deliveries, and what is counted for each group.
 
-use std::cell::RefCell;
 use std::collections::{BTreeSet, HashMap};
 
 use smallvec::SmallVec;
@@ -35,7 +34,7 @@ pub struct Grouping {
     distinct: Vec<Measure>,
     pub by_streak: bool,
     /// Whether labels match, by [`DimsId`]: globs are asked once.
-    matched: RefCell<Vec<Option<bool>>>,
+    matched: Vec<bool>,
 }
 
 impl Grouping {
@@ -54,7 +53,7 @@ impl Grouping {
             reason_matches: rule.matches.get(&Label::Reason).cloned().unwrap_or_default(),
             distinct,
             by_streak: rule.measures().any(|measure| measure == Measure::Streak),
-            matched: RefCell::default(),
+            matched: Vec::new(),
         }
     }
 
@@ -103,26 +102,31 @@ impl Grouping {
         let labels: Option<Labels> =
             self.per.iter().map(|label| facts.dims.value_of_text(*label, text(label)?)).collect();
         let reason = match self.by_reason {
-            true => Some(text(&Label::Reason)?.parse().ok()?),
+            true => Some(Reason::parse(text(&Label::Reason)?)?),
             false => None,
         };
         Some(Group { labels: labels?, reason })
     }
 
+    /// Asks the globs of every combination of labels that came since the last call.
+    pub fn learn(&mut self, facts: &Facts) {
+        for place in self.matched.len()..facts.dims.len() {
+            let is_match = self.is_match(facts, DimsId(place as u32));
+            self.matched.push(is_match);
+        }
+    }
+
     fn matches(&self, facts: &Facts, dims: DimsId) -> bool {
-        if self.matches.is_empty() {
-            return true;
+        match self.matched.get(dims.0 as usize) {
+            Some(&is_match) => is_match,
+            None => self.is_match(facts, dims),
         }
-        let mut matched = self.matched.borrow_mut();
-        let place = dims.0 as usize;
-        if matched.len() <= place {
-            matched.resize(place + 1, None);
-        }
-        *matched[place].get_or_insert_with(|| {
-            self.matches.iter().all(|(label, globs)| {
-                let text = facts.dims.text(dims, *label);
-                globs.iter().any(|glob| glob.matches(&text))
-            })
+    }
+
+    fn is_match(&self, facts: &Facts, dims: DimsId) -> bool {
+        self.matches.iter().all(|(label, globs)| {
+            let text = facts.dims.text(dims, *label);
+            globs.iter().any(|glob| glob.matches(&text))
         })
     }
 }
