@@ -147,7 +147,7 @@ impl<A: ReportApi> Poller<A> {
                 self.look_back(&scope).await?;
             }
             self.read_recent(&scope).await?;
-            if self.polls % POLLS_PER_SWEEP == POLLS_PER_SWEEP - 1 {
+            if (self.polls + 1).is_multiple_of(POLLS_PER_SWEEP) {
                 self.read_older(&scope).await?;
             }
         }
@@ -190,7 +190,7 @@ impl<A: ReportApi> Poller<A> {
     async fn read_recent(&mut self, scope: &Scope) -> Result<(), PollError> {
         let Some((since, Some(front))) = self.coverage(scope) else { return Ok(()) };
         let to = self.clock.now();
-        let overlap = if self.polls % POLLS_PER_SWEEP == 0 {
+        let overlap = if self.polls.is_multiple_of(POLLS_PER_SWEEP) {
             LATEST_DELAY
         } else {
             self.source.settle + OVERLAP
