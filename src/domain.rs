@@ -5,4 +5,5 @@ pub mod delivery;
 pub mod notify;
 pub mod policy;
 pub mod rules;
+pub mod summary;
 pub mod time;
