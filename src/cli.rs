@@ -1,1 +1,3 @@
-//! (to come)
+//! One file for each subcommand.
+
+pub mod check;

@@ -39,7 +39,10 @@ pub fn parse(measure: Measure, text: &str) -> Result<Condition, Wrong> {
     let text = text.trim();
     if text.contains("previous") {
         let hint = "compare with a number".to_string();
-        return Err(("`N x previous` is not available in this version yet".into(), hint));
+        return Err((
+            "uses `N x previous`, which is not available in this version yet".into(),
+            hint,
+        ));
     }
     let (op, number) = operator(text)?;
     let threshold = match measure.unit() {
@@ -47,7 +50,7 @@ pub fn parse(measure: Measure, text: &str) -> Result<Condition, Wrong> {
         Unit::Share => share(number),
         Unit::Seconds => parse_duration(number)
             .map(|duration| duration.as_secs() as f64)
-            .map_err(|(_, hint)| ("is compared with a duration".into(), hint)),
+            .map_err(|(_, hint)| ("is no duration".into(), hint)),
     }?;
     Ok(Condition { measure, op, threshold })
 }
@@ -69,21 +72,21 @@ fn operator(text: &str) -> Result<(Op, &str), Wrong> {
 }
 
 fn count(number: &str) -> Result<f64, Wrong> {
-    let wrong = |hint: &str| Err(("is compared with a whole number".into(), hint.into()));
+    let wrong = |hint: &str| Err(("is no count".into(), hint.into()));
     if let Some(number) = number.strip_suffix('%') {
         return wrong(&format!(
-            "write a count, as in \">= 5\"; only `failure_rate` knows `{number}%`"
+            "write a whole number, as in \">= 5\"; `{number}%` is for `failure_rate`"
         ));
     }
     match number.parse::<u64>() {
         Ok(count) if count <= 1_000_000_000 => Ok(count as f64),
         Ok(_) => wrong("write 1000000000 at most"),
-        Err(_) => wrong("write a count, as in \">= 5\""),
+        Err(_) => wrong("write a whole number, as in \">= 5\""),
     }
 }
 
 fn share(number: &str) -> Result<f64, Wrong> {
-    let wrong = |hint: String| Err(("is compared with a percentage".into(), hint));
+    let wrong = |hint: String| Err(("is no percentage".into(), hint));
     let Some(percent) = number.strip_suffix('%') else {
         return match number.parse::<f64>() {
             Ok(bare) if bare > 0.0 && bare < 1.0 => {
@@ -125,25 +128,25 @@ mod tests {
 
     #[test]
     fn a_unit_that_does_not_fit_says_which_would() {
-        check(Measure::FailureRate, "20", "is compared with a percentage; write `20%`");
-        check(Measure::FailureRate, ">= 0.2", "is compared with a percentage; write `20%`");
+        check(Measure::FailureRate, "20", "is no percentage; write `20%`");
+        check(Measure::FailureRate, ">= 0.2", "is no percentage; write `20%`");
         check(
             Measure::FailureRate,
             "120%",
-            "is compared with a percentage; write a percentage from `0%` to `100%`",
+            "is no percentage; write a percentage from `0%` to `100%`",
         );
         check(
             Measure::Failures,
             ">= 5%",
-            "is compared with a whole number; write a count, as in \">= 5\"; only `failure_rate` knows `5%`",
+            "is no count; write a whole number, as in \">= 5\"; `5%` is for `failure_rate`",
         );
-        check(Measure::Failures, "-1", "is compared with a whole number; write a count, as in \">= 5\"");
-        check(Measure::OldestOpen, "10", "is compared with a duration; write `10s` or `10m`");
+        check(Measure::Failures, "-1", "is no count; write a whole number, as in \">= 5\"");
+        check(Measure::OldestOpen, "10", "is no duration; write `10s` or `10m`");
         check(Measure::Open, "=> 3", "begins with no operator; write `>=`");
         check(
             Measure::Open,
             "3 x previous",
-            "`N x previous` is not available in this version yet; compare with a number",
+            "uses `N x previous`, which is not available in this version yet; compare with a number",
         );
     }
 }

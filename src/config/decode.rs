@@ -72,6 +72,18 @@ impl<'a> Decoder<'a> {
         self.context = if what.is_empty() { String::new() } else { format!("{what}: ") };
     }
 
+    /// [`Decoder::enter`] with the name that the map of `item` has.
+    pub fn enter_item(&mut self, what: &str, item: Entry<'_>) {
+        let Kind::Map(entries) = &item.node.kind else { return self.enter("") };
+        let named = entries.iter().find(|(key, _)| key.name == "name").map(|(_, node)| &node.kind);
+        match named {
+            Some(Kind::Scalar(name)) if !name.null => {
+                self.enter(&format!("{what} \"{}\"", quote(name)));
+            }
+            Some(_) | None => self.enter(""),
+        }
+    }
+
     pub fn wrong(&mut self, at: Place, message: impl AsRef<str>, hint: impl Into<String>) {
         let mistake = self.mistake(at, message.as_ref(), hint.into());
         self.mistakes.push(mistake);
@@ -266,7 +278,12 @@ impl<'a> Decoder<'a> {
     }
 
     /// The value of a required key; that it is missing is said at the map.
-    pub fn required<'t>(&mut self, fields: &Fields<'t>, name: &str, example: &str) -> Option<Entry<'t>> {
+    pub fn required<'t>(
+        &mut self,
+        fields: &Fields<'t>,
+        name: &str,
+        example: &str,
+    ) -> Option<Entry<'t>> {
         let found = fields.get(name);
         if found.is_none() {
             self.wrong(fields.at, format!("`{name}` is missing"), format!("write `{example}`"));
@@ -311,7 +328,8 @@ impl<'a> Decoder<'a> {
                 None
             }
             Err(error) => {
-                let message = format!("the file of `{}` cannot be read: {}", entry.name, error.kind());
+                let message =
+                    format!("the file of `{}` cannot be read: {}", entry.name, error.kind());
                 self.wrong(entry.at, message, "check its path and who may read it");
                 None
             }
@@ -359,7 +377,10 @@ pub fn parse_duration(text: &str) -> Result<Duration, (String, String)> {
     let (number, unit) = text.split_at(digits);
     let seconds = match unit.trim() {
         _ if number.is_empty() => {
-            return Err(("is no duration".into(), "write a duration, as in `10s`, `5m`, `2h`, `3d`".into()));
+            return Err((
+                "is no duration".into(),
+                "write a duration, as in `10s`, `5m`, `2h`, `3d`".into(),
+            ));
         }
         "s" => 1,
         "m" => 60,

@@ -35,7 +35,15 @@ pub fn of_alerts(rules: &[Rule]) -> Vec<String> {
 /// Every reason that a failure can have.
 pub fn reasons() -> Vec<String> {
     let named = [
-        "dns", "tls", "refused", "timeout", "reset", "challenge", "redirect", "bad_url", "unseen",
+        "dns",
+        "tls",
+        "refused",
+        "timeout",
+        "reset",
+        "challenge",
+        "redirect",
+        "bad_url",
+        "unseen",
         "other",
     ];
     let statuses = (400..600).map(|status| format!("http_{status}"));

@@ -54,6 +54,10 @@ impl Mask {
         match &mut node.kind {
             Kind::Map(entries) => {
                 for (key, value) in entries {
+                    if secret {
+                        self.ranges.push(key.span.clone());
+                        self.add(&key.name);
+                    }
                     let secret = secret || names::may_be_secret(&key.name);
                     if secret {
                         self.hide_odd(value, key.span.end, text);
@@ -120,13 +124,7 @@ impl Mask {
         Some(window(line, &hidden, at.column))
     }
 
-    fn ranges_of(
-        &self,
-        text: &str,
-        start: usize,
-        line: &str,
-        number: usize,
-    ) -> Vec<Range<usize>> {
+    fn ranges_of(&self, text: &str, start: usize, line: &str, number: usize) -> Vec<Range<usize>> {
         if self.unread {
             return guess(text, line, number)
                 .map(|place| vec![start + place..start + line.len()])
@@ -146,8 +144,7 @@ impl Mask {
 }
 
 fn line_start(text: &str, number: usize) -> Option<usize> {
-    let before: usize =
-        text.split_inclusive('\n').take(number.checked_sub(1)?).map(str::len).sum();
+    let before: usize = text.split_inclusive('\n').take(number.checked_sub(1)?).map(str::len).sum();
     (text.split_inclusive('\n').count() >= number).then_some(before)
 }
 

@@ -115,7 +115,8 @@ mod tests {
 
     #[test]
     fn keys_that_hold_secrets_hide_them_even_misspelt() {
-        for key in ["api_key", "apikey", "api_kye", "tokne", "smpt", "secret", "auth_token", "url"] {
+        for key in ["api_key", "apikey", "api_kye", "tokne", "smpt", "secret", "auth_token", "url"]
+        {
             assert!(may_be_secret(key), "{key}");
         }
         for key in ["api_key_file", "to", "host", "channel", "base_url", "per", "keep_firing_for"] {

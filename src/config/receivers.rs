@@ -16,11 +16,8 @@ const RECEIVER: Shape = Shape {
     later: &["webhook", "alertmanager", "pagerduty", "teams"],
 };
 
-const SLACK: Shape = Shape {
-    what: "`slack`",
-    known: &["token", "token_file", "channel", "api_url"],
-    later: &[],
-};
+const SLACK: Shape =
+    Shape { what: "`slack`", known: &["token", "token_file", "channel", "api_url"], later: &[] };
 
 const EMAIL: Shape =
     Shape { what: "`email`", known: &["smtp", "smtp_file", "from", "to"], later: &[] };
@@ -41,6 +38,7 @@ pub fn receivers(d: &mut Decoder<'_>, root: &Fields<'_>) -> Vec<Placed> {
     let mut names = BTreeSet::new();
     let mut found = Vec::new();
     for item in d.items(entry) {
+        d.enter_item("receiver", item);
         if let Some(fields) = d.map(item, &RECEIVER) {
             let name = name(d, &fields, "receiver", &mut names);
             let channel = channel(d, &fields);

@@ -154,7 +154,12 @@ fn values(label: &str, around: &Around<'_>) -> Vec<String> {
     }
 }
 
-fn timing(d: &mut Decoder<'_>, fields: &Fields<'_>, shared: &Timing, around: &Around<'_>) -> Timing {
+fn timing(
+    d: &mut Decoder<'_>,
+    fields: &Fields<'_>,
+    shared: &Timing,
+    around: &Around<'_>,
+) -> Timing {
     let time = |d: &mut Decoder<'_>, name: &str, least: u64, default: Duration| {
         let entry = fields.get(name);
         entry.and_then(|entry| d.duration(entry, Duration::from_secs(least))).unwrap_or(default)

@@ -58,6 +58,7 @@ pub fn rules(d: &mut Decoder<'_>, root: &Fields<'_>, around: &Around<'_>) -> Vec
     let mut names = BTreeSet::new();
     let mut found = Vec::new();
     for item in d.items(entry) {
+        d.enter_item("rule", item);
         if let Some(fields) = d.map(item, &RULE) {
             found.push(rule(d, &fields, &mut names, around));
         }
@@ -114,18 +115,16 @@ fn levels(d: &mut Decoder<'_>, fields: &Fields<'_>) -> Vec<Level> {
         }
         (Some(levels), None, None) => many_levels(d, levels),
         (None, Some(when), severity) => {
-            let severity = match severity {
-                Some(entry) => d.choice(entry, &severities()),
-                None => {
-                    d.wrong(when.at, "`severity` is missing", "write `severity: warning`");
-                    None
-                }
-            };
-            let conditions = conditions(d, when);
-            severity.map(|severity| Level { severity, conditions }).into_iter().collect()
+            if severity.is_none() {
+                d.wrong(when.at, "`severity` is missing", "write `severity: warning`");
+            }
+            let severity = severity.and_then(|entry| d.choice(entry, &severities()));
+            let severity = severity.unwrap_or(Severity::Warning);
+            vec![Level { severity, conditions: conditions(d, when) }]
         }
         (None, None, _) => {
-            let hint = "write `when: { failures: \">= 5\" }` and `severity: warning`, or `levels: …`";
+            let hint =
+                "write `when: { failures: \">= 5\" }` and `severity: warning`, or `levels: …`";
             d.wrong(fields.at, "the rule has no condition", hint);
             Vec::new()
         }
@@ -187,7 +186,7 @@ fn condition(d: &mut Decoder<'_>, measure: Measure, entry: Entry<'_>) -> Option<
     match comparison::parse(measure, &text) {
         Ok(condition) => Some(condition),
         Err((why, hint)) => {
-            let message = format!("`{}: {}`: `{}` {why}", entry.name, d.show(entry), entry.name);
+            let message = format!("`{}: {}` {why}", entry.name, d.show(entry));
             d.wrong(entry.at, message, hint);
             None
         }

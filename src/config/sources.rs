@@ -52,6 +52,7 @@ pub fn sources(d: &mut Decoder<'_>, root: &Fields<'_>) -> Vec<(SourcePolicy, Sou
     let mut names = BTreeSet::new();
     let mut found = Vec::new();
     for item in d.some_items(entry) {
+        d.enter_item("source", item);
         if let Some(fields) = d.map(item, &SOURCE) {
             found.push(source(d, &fields, &mut names));
         }
@@ -79,7 +80,7 @@ fn source(
     (policy, config)
 }
 
-/// The name of a source, rule or receiver; messages name it from here on.
+/// The name of a source, rule or receiver.
 pub fn name(
     d: &mut Decoder<'_>,
     fields: &Fields<'_>,
@@ -96,7 +97,6 @@ pub fn name(
         let message = format!("there is a {what} `{shown}` already");
         d.wrong(entry.at, message, "give each its own name");
     }
-    d.enter(&format!("{what} \"{shown}\""));
     name
 }
 
@@ -108,9 +108,8 @@ fn policy(d: &mut Decoder<'_>, fields: &Fields<'_>, name: &str) -> SourcePolicy 
     not_beyond(d, ("give_up_after", give_up_after, give_up_at), lookback, lookback_at);
     not_beyond(d, ("poll_every", poll_every, lookback_at), lookback, lookback_at);
     not_beyond(d, ("settle", settle, settle_at), lookback, lookback_at);
-    let number = |d: &mut Decoder<'_>, name| {
-        fields.get(name).and_then(|entry| d.count(entry)).unwrap_or(10)
-    };
+    let number =
+        |d: &mut Decoder<'_>, name| fields.get(name).and_then(|entry| d.count(entry)).unwrap_or(10);
     SourcePolicy {
         name: name.into(),
         poll_every,
@@ -161,9 +160,7 @@ fn deactivation_counts(d: &mut Decoder<'_>, fields: &Fields<'_>) -> Deactivation
         ("attempts", DeactivationCounts::Attempts),
     ];
     let entry = fields.get("deactivation_counts");
-    entry
-        .and_then(|entry| d.choice(entry, &choices))
-        .unwrap_or(DeactivationCounts::Deliveries)
+    entry.and_then(|entry| d.choice(entry, &choices)).unwrap_or(DeactivationCounts::Deliveries)
 }
 
 /// Without any the whole network is read in one query.
@@ -227,17 +224,15 @@ fn refuse_overlap(d: &mut Decoder<'_>, at: Place, scope: &Scope, before: &[(Plac
 /// and ids that neither mentions are all alike: one stands for them.
 fn overlap(a: &Scope, b: &Scope) -> bool {
     let offers = [&a.offers, &a.exclude_offers, &b.offers, &b.exclude_offers];
-    let affiliates =
-        [&a.affiliates, &a.exclude_affiliates, &b.affiliates, &b.exclude_affiliates];
+    let affiliates = [&a.affiliates, &a.exclude_affiliates, &b.affiliates, &b.exclude_affiliates];
     common(offers) && common(affiliates)
 }
 
 fn common([only_a, not_a, only_b, not_b]: [&Vec<u64>; 4]) -> bool {
     // `ids` returns them sorted.
     let has = |ids: &[u64], id: &u64| ids.binary_search(id).is_ok();
-    let within = |only: &[u64], not: &[u64], id: &u64| {
-        (only.is_empty() || has(only, id)) && !has(not, id)
-    };
+    let within =
+        |only: &[u64], not: &[u64], id: &u64| (only.is_empty() || has(only, id)) && !has(not, id);
     let any_other = only_a.is_empty() && only_b.is_empty();
     any_other
         || only_a

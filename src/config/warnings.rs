@@ -96,7 +96,8 @@ pub fn of_routes(
         return d.warn(root.at, "nobody is told of any alert", hint);
     }
     for placed in receivers {
-        let used = |route: &Route| route.to.iter().chain(&route.fallback).any(|to| *to == placed.name);
+        let used =
+            |route: &Route| route.to.iter().chain(&route.fallback).any(|to| *to == placed.name);
         if !routes.iter().any(used) {
             let message = format!("no route leads to the receiver `{}`", placed.name);
             d.warn(placed.at, message, "name it in the `to` of a route, or remove it");
@@ -123,7 +124,8 @@ fn unreached(d: &mut Decoder<'_>, routes: &[Route], places: &[Place]) {
     let catch_all = routes.iter().position(|route| route.matches.is_empty() && !route.continue_);
     let Some(catch_all) = catch_all else { return };
     if let (Some(at), Some(before)) = (places.get(catch_all + 1), places.get(catch_all)) {
-        let message = format!("no alert gets to this route: the one on line {} takes all", before.line);
+        let message =
+            format!("no alert gets to this route: the one on line {} takes all", before.line);
         d.warn(*at, message, "move it up, or write `continue: true` at the other");
     }
 }
@@ -131,7 +133,9 @@ fn unreached(d: &mut Decoder<'_>, routes: &[Route], places: &[Place]) {
 /// Rules at a severity that no route could ever match.
 fn untold(d: &mut Decoder<'_>, root: &Fields<'_>, routes: &[Route], rules: &[Rule]) {
     let own = rules.iter().flat_map(|rule| {
-        rule.levels.iter().map(move |level| (rule.name.as_str(), level.severity.as_str(), Some(rule)))
+        rule.levels
+            .iter()
+            .map(move |level| (rule.name.as_str(), level.severity.as_str(), Some(rule)))
     });
     let built_in = BUILT_IN.iter().map(|name| (*name, "critical", None));
     let at = root.get("routes").map_or(root.at, |entry| entry.at);
@@ -151,9 +155,7 @@ fn could_match(route: &Route, name: &str, severity: &str, rule: Option<&Rule>) -
             "rule" => Some(name),
             "severity" => Some(severity),
             label if super::labels::is_built_in(label) => None,
-            label => {
-                Some(rule.and_then(|rule| rule.labels.get(label)).map_or("", String::as_str))
-            }
+            label => Some(rule.and_then(|rule| rule.labels.get(label)).map_or("", String::as_str)),
         };
         value.is_none_or(|value| globs.iter().any(|glob| glob.matches(value)))
     })

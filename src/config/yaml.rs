@@ -117,8 +117,6 @@ enum OpenKind {
 enum Pending {
     Key,
     ValueOf(Key),
-    /// The key was refused; its value is dropped.
-    ValueOfNothing,
 }
 
 #[derive(Default)]
@@ -213,9 +211,8 @@ impl Builder {
             Some(OpenKind::List(items)) => items.push(node),
             Some(OpenKind::Map { entries, lines, key }) => {
                 match std::mem::replace(key, Pending::Key) {
-                    Pending::Key => *key = name(node, lines, &mut self.mistakes),
+                    Pending::Key => *key = name(node, lines, &mut self.mistakes)?,
                     Pending::ValueOf(name) => entries.push((name, node)),
-                    Pending::ValueOfNothing => {}
                 }
             }
         }
@@ -223,19 +220,23 @@ impl Builder {
     }
 }
 
-fn name(node: Node, lines: &mut HashMap<String, usize>, mistakes: &mut Vec<Mistake>) -> Pending {
+/// A key that comes again is kept: what it holds may be a secret that must be
+/// found to be hidden. Whoever looks for a key takes the first.
+fn name(
+    node: Node,
+    lines: &mut HashMap<String, usize>,
+    mistakes: &mut Vec<Mistake>,
+) -> Result<Pending, Stop> {
     let Kind::Scalar(scalar) = node.kind else {
-        mistakes.push(mistake(node.at, "a key must be a plain name", ""));
-        return Pending::ValueOfNothing;
+        return Err(Stop(mistake(node.at, "a key must be a plain name", "")));
     };
     if let Some(first) = lines.get(&scalar.value) {
         let message = format!("`{}` is here twice", shorten(&scalar.value));
         let hint = format!("remove one of them; the first is on line {first}");
         mistakes.push(mistake(node.at, &message, &hint));
-        return Pending::ValueOfNothing;
     }
-    lines.insert(scalar.value.clone(), node.at.line);
-    Pending::ValueOf(Key { at: node.at, name: scalar.value, span: node.span })
+    lines.entry(scalar.value.clone()).or_insert(node.at.line);
+    Ok(Pending::ValueOf(Key { at: node.at, name: scalar.value, span: node.span }))
 }
 
 /// `text` short enough for a sentence, without line ends.
@@ -250,8 +251,8 @@ pub fn shorten(text: &str) -> String {
 
 fn scalar(text: &str, style: ScalarStyle, span: &Span) -> Scalar {
     let plain = style == ScalarStyle::Plain;
-    let null = plain
-        && (bytes(span).is_empty() || matches!(text, "" | "~" | "null" | "Null" | "NULL"));
+    let null =
+        plain && (bytes(span).is_empty() || matches!(text, "" | "~" | "null" | "Null" | "NULL"));
     let value = if null { String::new() } else { text.to_string() };
     Scalar { written: value.clone(), value, plain, null, replaced: false, secret: false }
 }

@@ -58,6 +58,7 @@ fn complete(vars: &BTreeMap<String, String>) -> BTreeMap<String, Value> {
 
 fn reason(error: minijinja::Error) -> String {
     match error.detail() {
+        Some(detail) if error.kind() == minijinja::ErrorKind::UndefinedError => detail.into(),
         Some(detail) => format!("{}: {detail}", error.kind()),
         None => error.kind().to_string(),
     }
@@ -85,7 +86,7 @@ mod tests {
 
     #[test]
     fn a_name_that_nobody_has_is_an_error() {
-        check("{{ afiliate }}", "error: undefined value");
+        check("{{ afiliate }}", "error: `afiliate` is undefined");
     }
 
     #[test]
