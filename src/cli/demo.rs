@@ -35,11 +35,15 @@ const USUAL_PORT: u16 = 9467;
 #[derive(Debug, clap::Args)]
 pub struct DemoArgs {
     /// How long; without it until interrupted. The incidents take an hour: 60s
-    #[arg(long = "for", value_name = "DURATION", value_parser = config::parse_duration)]
+    #[arg(long = "for", value_name = "DURATION", value_parser = duration)]
     lasts: Option<Duration>,
     /// Of all chance in the simulated network
     #[arg(long, default_value_t = 1)]
     seed: u64,
+}
+
+fn duration(text: &str) -> Result<Duration, String> {
+    config::parse_duration(text).map_err(|(wrong, hint)| format!("{wrong}: {hint}"))
 }
 
 /// Runs for `--for`, or until SIGINT or SIGTERM.
@@ -76,7 +80,7 @@ pub async fn run(args: DemoArgs) -> anyhow::Result<ExitCode> {
 fn config(network: &Running, api_key: &str) -> anyhow::Result<Config> {
     // Whatever secret the rules want, the simulated network's key will do.
     let env = |_: &str| Some(api_key.to_owned());
-    let no_file = |_: &std::path::Path| Err(std::io::ErrorKind::NotFound.into());
+    let no_file = |_: &str| Err(std::io::ErrorKind::NotFound.into());
     let (config, report) = config::parse(RULES, &env, &no_file);
     let mut config =
         config.with_context(|| format!("the shipped rules are wrong: {:?}", report.mistakes))?;
