@@ -270,4 +270,30 @@ mod tests {
         assert!(!resolved.contains("from-the-environment"), "{resolved}");
         assert!(resolved.contains("${KEY}"), "{resolved}");
     }
+
+    proptest::proptest! {
+        #![proptest_config(proptest::prelude::ProptestConfig::with_cases(500))]
+
+        /// Whatever else is wrong with a file: the secrets in it stay hidden.
+        #[test]
+        fn a_slip_elsewhere_shows_no_secret(
+            at in 0..7_000_usize, length in 0..30_usize, put in "[-:\\[\\]{}>|&*!%#'\"$ \\na-c]{0,5}"
+        ) {
+            let file = include_str!("../../rules.yaml")
+                .replace("${EVERFLOW_API_KEY}", "hunter2-everflow")
+                .replace("${SLACK_BOT_TOKEN}", "hunter2-slack");
+            let mut file: Vec<String> = file.lines().map(String::from).collect();
+            let line = at % file.len();
+            if !file[line].contains("hunter2") {
+                let characters: Vec<char> = file[line].chars().collect();
+                let from = (at / 7) % (characters.len() + 1);
+                let to = (from + length).min(characters.len());
+                let before: String = characters[..from].iter().collect();
+                let after: String = characters[to..].iter().collect();
+                file[line] = before + &put + &after;
+            }
+            let shown = shown(&file.join("\n"));
+            proptest::prop_assert!(!shown.contains("hunter2"), "{}", shown);
+        }
+    }
 }
