@@ -240,6 +240,31 @@ mod tests {
     }
 
     #[test]
+    fn the_exit_code_says_how_it_went() {
+        let folder = tempfile::tempdir().expect("a folder for the test");
+        std::fs::write(folder.path().join("key"), "secret\n").expect("the folder is new");
+        for (text, refused, code) in [
+            ("sources: [{ name: a, api_key_file: key }]", false, 0),
+            ("sources: [{ name: a, api_key_file: key }]", true, 1),
+            ("sources: [{ name: a }]", false, 1),
+            ("", false, 1),
+            ("missing", false, 2),
+        ] {
+            let file = folder.path().join("rules.yaml");
+            match text {
+                "missing" => std::fs::remove_file(&file).expect("it was written before"),
+                text => std::fs::write(&file, text).expect("the folder is new"),
+            }
+            let args = CheckArgs { file, online: refused, json: true };
+            let refuse = |_: &Config| {
+                vec![Trial { what: "source \"a\"".into(), outcome: Err("refused".into()) }]
+            };
+            let found = run_with(&args, &refuse).expect("stdout takes it");
+            assert_eq!(format!("{found:?}"), format!("{:?}", ExitCode::from(code)), "{text}");
+        }
+    }
+
+    #[test]
     fn no_secret_is_shown_wherever_it_stands() {
         let secret = "hunter2-hunter2";
         for text in [

@@ -227,7 +227,7 @@ fn over(
             );
             d.wrong(fields.at, message, "write `over: 15m`");
         }
-        return DEFAULT_OVER;
+        return default_over(around);
     };
     let Some(over) = d.duration(entry, Duration::from_secs(1)) else { return DEFAULT_OVER };
     let step = around.evaluate_every.as_secs().max(1);
@@ -248,6 +248,12 @@ fn over(
         d.wrong(entry.at, message, hint);
     }
     over
+}
+
+/// [`DEFAULT_OVER`], as a multiple of `evaluate_every` like any other window.
+fn default_over(around: &Around<'_>) -> Duration {
+    let step = around.evaluate_every.as_secs().max(1);
+    Duration::from_secs((DEFAULT_OVER.as_secs() / step).max(1) * step)
 }
 
 fn per(d: &mut Decoder<'_>, fields: &Fields<'_>) -> Vec<Label> {
