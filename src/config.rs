@@ -11,6 +11,7 @@ use crate::domain::policy::{Policy, SourcePolicy};
 
 mod comparison;
 mod decode;
+mod duration;
 mod environment;
 mod labels;
 mod mask;
@@ -27,7 +28,7 @@ mod yaml;
 #[cfg(test)]
 mod tests;
 
-pub use decode::{parse_duration, write_duration};
+pub use duration::{parse_duration, write_duration};
 pub use report::{Mistake, Place, Report};
 pub use secret::Secret;
 
@@ -103,7 +104,7 @@ pub enum ConfigError {
     /// It cannot be read at all.
     Unreadable { path: PathBuf, source: std::io::Error },
     /// It was read, and is wrong.
-    Invalid { path: PathBuf, report: Report },
+    Invalid { path: PathBuf, report: Box<Report> },
 }
 
 impl fmt::Display for ConfigError {
@@ -141,7 +142,7 @@ pub fn load(path: &Path) -> Result<(Config, Report), ConfigError> {
     let text = read(path)?;
     match parse_beside(&text, path) {
         (Some(config), report) => Ok((config, report)),
-        (None, report) => Err(ConfigError::Invalid { path: path.into(), report }),
+        (None, report) => Err(ConfigError::Invalid { path: path.into(), report: Box::new(report) }),
     }
 }
 
@@ -230,14 +231,16 @@ fn hash(text: &str) -> u64 {
 
 /// In the order of the file, and without any secret that got into a message.
 fn report(d: Decoder<'_>) -> Report {
-    let Decoder { mistakes, warnings, mask, .. } = d;
+    let Decoder { mistakes, warnings, mut mask, .. } = d;
+    mask.seal();
     let clean = |mut found: Vec<Mistake>| {
+        found.sort();
+        found.dedup();
+        found.truncate(decode::MAX_MISTAKES);
         for mistake in &mut found {
             mistake.message = mask.scrub(&mistake.message);
             mistake.hint = mistake.hint.as_deref().map(|hint| mask.scrub(hint));
         }
-        found.sort();
-        found.dedup();
         found
     };
     let (mistakes, warnings) = (clean(mistakes), clean(warnings));

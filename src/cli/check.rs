@@ -240,6 +240,31 @@ mod tests {
     }
 
     #[test]
+    fn the_exit_code_says_how_it_went() {
+        let folder = tempfile::tempdir().expect("a folder for the test");
+        std::fs::write(folder.path().join("key"), "secret\n").expect("the folder is new");
+        for (text, refused, code) in [
+            ("sources: [{ name: a, api_key_file: key }]", false, 0),
+            ("sources: [{ name: a, api_key_file: key }]", true, 1),
+            ("sources: [{ name: a }]", false, 1),
+            ("", false, 1),
+            ("missing", false, 2),
+        ] {
+            let file = folder.path().join("rules.yaml");
+            match text {
+                "missing" => std::fs::remove_file(&file).expect("it was written before"),
+                text => std::fs::write(&file, text).expect("the folder is new"),
+            }
+            let args = CheckArgs { file, online: refused, json: true };
+            let refuse = |_: &Config| {
+                vec![Trial { what: "source \"a\"".into(), outcome: Err("refused".into()) }]
+            };
+            let found = run_with(&args, &refuse).expect("stdout takes it");
+            assert_eq!(format!("{found:?}"), format!("{:?}", ExitCode::from(code)), "{text}");
+        }
+    }
+
+    #[test]
     fn no_secret_is_shown_wherever_it_stands() {
         let secret = "hunter2-hunter2";
         for text in [
@@ -269,5 +294,31 @@ mod tests {
         let resolved = shown("sources: [{ name: \"${KEY}\", api_key: x, poll_every: \"${KEY}\" }]");
         assert!(!resolved.contains("from-the-environment"), "{resolved}");
         assert!(resolved.contains("${KEY}"), "{resolved}");
+    }
+
+    proptest::proptest! {
+        #![proptest_config(proptest::prelude::ProptestConfig::with_cases(500))]
+
+        /// Whatever else is wrong with a file: the secrets in it stay hidden.
+        #[test]
+        fn a_slip_elsewhere_shows_no_secret(
+            at in 0..7_000_usize, length in 0..30_usize, put in "[-:\\[\\]{}>|&*!%#'\"$ \\na-c]{0,5}"
+        ) {
+            let file = include_str!("../../rules.yaml")
+                .replace("${EVERFLOW_API_KEY}", "hunter2-everflow")
+                .replace("${SLACK_BOT_TOKEN}", "hunter2-slack");
+            let mut file: Vec<String> = file.lines().map(String::from).collect();
+            let line = at % file.len();
+            if !file[line].contains("hunter2") {
+                let characters: Vec<char> = file[line].chars().collect();
+                let from = (at / 7) % (characters.len() + 1);
+                let to = (from + length).min(characters.len());
+                let before: String = characters[..from].iter().collect();
+                let after: String = characters[to..].iter().collect();
+                file[line] = before + &put + &after;
+            }
+            let shown = shown(&file.join("\n"));
+            proptest::prop_assert!(!shown.contains("hunter2"), "{}", shown);
+        }
     }
 }

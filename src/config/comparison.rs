@@ -2,7 +2,7 @@
 
 use crate::domain::rules::{Condition, Measure, Op, Unit};
 
-use super::decode::parse_duration;
+use super::duration::parse_duration;
 use super::names;
 
 /// What is wrong, and what to write instead.

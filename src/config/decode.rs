@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use super::duration::{parse_duration, write_duration};
 use super::mask::Mask;
 use super::names;
 use super::report::{Mistake, Place};
@@ -13,7 +14,9 @@ use super::yaml::{Key, Kind, Node, Scalar, shorten};
 pub type ReadFile<'a> = &'a dyn Fn(&str) -> std::io::Result<String>;
 
 const MAX_SECRET_BYTES: usize = 64 * 1024;
-const LONGEST: Duration = Duration::from_secs(3650 * 86_400);
+/// Past this many mistakes nothing more is looked at: nobody reads on, and a
+/// hostile file must not keep a reload busy.
+pub const MAX_MISTAKES: usize = 200;
 
 /// The keys of one kind of map.
 pub struct Shape {
@@ -84,6 +87,10 @@ impl<'a> Decoder<'a> {
         }
     }
 
+    fn is_full(&self) -> bool {
+        self.mistakes.len() > MAX_MISTAKES
+    }
+
     pub fn wrong(&mut self, at: Place, message: impl AsRef<str>, hint: impl Into<String>) {
         let mistake = self.mistake(at, message.as_ref(), hint.into());
         self.mistakes.push(mistake);
@@ -104,6 +111,9 @@ impl<'a> Decoder<'a> {
         let fields = self.any_map(entry, shape.what)?;
         for (key, _) in fields.entries {
             let name = key.name.as_str();
+            if self.is_full() {
+                break;
+            }
             if shape.known.contains(&name) {
                 continue;
             }
@@ -129,6 +139,7 @@ impl<'a> Decoder<'a> {
     /// The map of `entry`, whatever its keys.
     pub fn any_map<'t>(&mut self, entry: Entry<'t>, what: &str) -> Option<Fields<'t>> {
         match &entry.node.kind {
+            _ if self.is_full() => None,
             Kind::Map(entries) => Some(Fields { at: entry.node.at, entries }),
             _ => {
                 self.unlike(entry, &format!("a map: {what} is written as `key: value` lines"));
@@ -162,6 +173,7 @@ impl<'a> Decoder<'a> {
 
     fn scalar<'t>(&mut self, entry: Entry<'t>, expected: &str) -> Option<&'t Scalar> {
         match &entry.node.kind {
+            _ if self.is_full() => None,
             Kind::Scalar(scalar) if !scalar.null => Some(scalar),
             Kind::Scalar(_) | Kind::Map(_) | Kind::List(_) | Kind::Broken => {
                 self.unlike(entry, expected);
@@ -368,50 +380,4 @@ fn is_switch(text: &str) -> bool {
 
 fn quote(scalar: &Scalar) -> String {
     if scalar.secret { "***".into() } else { shorten(scalar.written.trim()) }
-}
-
-/// Reads `10s`, `5m`, `2h` or `3d`; else what is wrong with it, and what to write.
-pub fn parse_duration(text: &str) -> Result<Duration, (String, String)> {
-    let text = text.trim();
-    let digits = text.chars().take_while(char::is_ascii_digit).count();
-    let (number, unit) = text.split_at(digits);
-    let seconds = match unit.trim() {
-        _ if number.is_empty() => {
-            return Err((
-                "is no duration".into(),
-                "write a duration, as in `10s`, `5m`, `2h`, `3d`".into(),
-            ));
-        }
-        "s" => 1,
-        "m" => 60,
-        "h" => 3600,
-        "d" => 86_400,
-        "" => {
-            let number = shorten(number);
-            return Err(("has no unit".into(), format!("write `{number}s` or `{number}m`")));
-        }
-        _ => {
-            let hint = "write one whole number and a unit: `s`, `m`, `h` or `d`, as in `90m`";
-            return Err(("is no duration".into(), hint.into()));
-        }
-    };
-    number
-        .parse::<u64>()
-        .ok()
-        .and_then(|number| number.checked_mul(seconds))
-        .map(Duration::from_secs)
-        .filter(|duration| *duration <= LONGEST)
-        .ok_or_else(|| ("is too long".into(), "write `3650d` at most".into()))
-}
-
-/// `90s`, `15m`, `2h`, `3d`: the largest unit that leaves no rest.
-pub fn write_duration(duration: Duration) -> String {
-    let seconds = duration.as_secs();
-    match seconds {
-        0 => "0s".into(),
-        _ if seconds % 86_400 == 0 => format!("{}d", seconds / 86_400),
-        _ if seconds % 3600 == 0 => format!("{}h", seconds / 3600),
-        _ if seconds % 60 == 0 => format!("{}m", seconds / 60),
-        _ => format!("{seconds}s"),
-    }
 }

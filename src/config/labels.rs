@@ -64,7 +64,7 @@ pub fn globs(d: &mut Decoder<'_>, entry: Entry<'_>, values: &[String]) -> Vec<Gl
             let known: Vec<&str> = values.iter().map(String::as_str).collect();
             let hint = match names::nearest(&glob.0, &known) {
                 Some(meant) => format!("did you mean `{meant}`?"),
-                None if known.len() > 20 => "`*` stands for any characters, as in `http_5*`".into(),
+                None if known.len() > 20 => "`*` stands for any characters, `?` for one".into(),
                 None => names::suggest(&glob.0, &known),
             };
             let message = format!("`{}` fits no {} that there is", d.show(item), entry.name);

@@ -45,6 +45,10 @@ impl Mask {
     pub fn add(&mut self, value: &str) {
         let lines = value.lines().map(str::trim).filter(|line| line.chars().count() >= SHORTEST);
         self.values.extend(lines.map(String::from));
+    }
+
+    /// To be called when all secrets are known.
+    pub fn seal(&mut self) {
         // The longest first: one may be a part of another.
         self.values.sort_by(|a, b| b.len().cmp(&a.len()).then(a.cmp(b)));
         self.values.dedup();
@@ -69,7 +73,11 @@ impl Mask {
             }
             Kind::List(items) => items.iter_mut().for_each(|item| self.visit(item, text, secret)),
             Kind::Scalar(scalar) => {
-                let looks = scalar.value.starts_with("xox") || names::has_password(&scalar.value);
+                // A missing quote may have made other lines of the file a part of this text.
+                let swallowed = scalar.value.lines().any(|line| secret_value(line).is_some());
+                let looks = scalar.value.starts_with("xox")
+                    || names::has_password(&scalar.value)
+                    || swallowed;
                 // A variable's name is no secret, and worth showing.
                 let variable = scalar.value.starts_with("${")
                     && scalar.value.ends_with('}')
@@ -125,12 +133,12 @@ impl Mask {
     }
 
     fn ranges_of(&self, text: &str, start: usize, line: &str, number: usize) -> Vec<Range<usize>> {
-        if self.unread {
-            return guess(text, line, number)
-                .map(|place| vec![start + place..start + line.len()])
-                .unwrap_or_default();
-        }
         let mut ranges = self.ranges.clone();
+        if self.unread {
+            let secret = guess(text, line, number);
+            ranges.extend(secret.map(|place| start + place..start + line.len()));
+            return ranges;
+        }
         let touches = |range: &Range<usize>| range.start < start + line.len() && range.end > start;
         // What stands behind a secret may be the one before it.
         let comment = ranges.iter().filter(|range| touches(range)).map(|range| range.end).max();
@@ -163,12 +171,19 @@ fn guess(text: &str, line: &str, number: usize) -> Option<usize> {
 
 /// The place after the colon of the line's first key that may hold a secret.
 fn secret_value(line: &str) -> Option<usize> {
-    line.match_indices(':').find_map(|(at, _)| {
-        let name = line[..at].trim_end().rsplit([' ', '{', ',', '\t']).next().unwrap_or("");
-        let name = name.trim_matches(['"', '\'']);
-        let secret = names::may_be_secret(name) || names::holds_a_secret(name);
-        (secret || line.contains("xox") || names::has_password(line)).then_some(at + 1)
-    })
+    if line.contains("xox") || names::has_password(line) {
+        return line.find(':').map(|at| at + 1);
+    }
+    let mut after = 0;
+    for (at, _) in line.match_indices(':') {
+        let name = line[after..at].trim_end().rsplit([' ', '{', ',', '\t']).next();
+        let name = name.unwrap_or_default().trim_matches(['"', '\'']);
+        if names::may_be_secret(name) || names::holds_a_secret(name) {
+            return Some(at + 1);
+        }
+        after = at + 1;
+    }
+    None
 }
 
 /// The part of the line around `column`, and where that column went.

@@ -1,7 +1,14 @@
 //! Names as people mistype them, and names behind which secrets hide.
 
+/// Among more names than this none is searched for: it would take too long.
+const MOST_COMPARED: usize = 1_000;
+const MOST_LISTED: usize = 40;
+
 /// The one of `known` that `name` was probably meant to be.
 pub fn nearest<'a>(name: &str, known: &[&'a str]) -> Option<&'a str> {
+    if known.len() > MOST_COMPARED {
+        return None;
+    }
     let name = name.to_lowercase().replace('-', "_");
     let allowed = (name.chars().count() / 3).clamp(1, 3);
     known
@@ -17,6 +24,7 @@ pub fn suggest(name: &str, known: &[&str]) -> String {
     match nearest(name, known) {
         Some(candidate) => format!("did you mean `{candidate}`?"),
         None if known.is_empty() => "remove it".into(),
+        None if known.len() > MOST_LISTED => "check its spelling".into(),
         None => format!("write one of {}", listed(known)),
     }
 }

@@ -10,7 +10,8 @@ use crate::domain::rules::{Condition, Glob, Label, Level, Measure, Rule, Severit
 use crate::domain::summary;
 
 use super::comparison;
-use super::decode::{Decoder, Entry, Fields, Shape, write_duration};
+use super::decode::{Decoder, Entry, Fields, Shape};
+use super::duration::write_duration;
 use super::labels;
 use super::names;
 use super::sources::{is_http, name};
@@ -38,6 +39,7 @@ const RULE: Shape = Shape {
 /// Rules that postwatch brings itself.
 pub const BUILT_IN: [&str; 2] = ["source-blind", "postback-deactivated"];
 
+const MAX_LABELS: usize = 32;
 const MINUTE: u64 = 60;
 /// Without a measure over a window it hardly matters, so it need not be written.
 const DEFAULT_OVER: Duration = Duration::from_secs(15 * MINUTE);
@@ -225,11 +227,11 @@ fn over(
             );
             d.wrong(fields.at, message, "write `over: 15m`");
         }
-        return DEFAULT_OVER;
+        return default_over(around);
     };
     let Some(over) = d.duration(entry, Duration::from_secs(1)) else { return DEFAULT_OVER };
     let step = around.evaluate_every.as_secs().max(1);
-    if over.as_secs() % step != 0 {
+    if !over.as_secs().is_multiple_of(step) {
         let message = format!(
             "`over: {}` is no multiple of `evaluate_every: {}`",
             d.show(entry),
@@ -246,6 +248,12 @@ fn over(
         d.wrong(entry.at, message, hint);
     }
     over
+}
+
+/// [`DEFAULT_OVER`], as a multiple of `evaluate_every` like any other window.
+fn default_over(around: &Around<'_>) -> Duration {
+    let step = around.evaluate_every.as_secs().max(1);
+    Duration::from_secs((DEFAULT_OVER.as_secs() / step).max(1) * step)
 }
 
 fn per(d: &mut Decoder<'_>, fields: &Fields<'_>) -> Vec<Label> {
@@ -304,6 +312,10 @@ fn matches(
 fn own_labels(d: &mut Decoder<'_>, fields: &Fields<'_>) -> BTreeMap<String, String> {
     let Some(entry) = fields.get("labels") else { return BTreeMap::new() };
     let Some(fields) = d.any_map(entry, "`labels`") else { return BTreeMap::new() };
+    if fields.entries.len() > MAX_LABELS {
+        d.wrong(entry.at, format!("more than {MAX_LABELS} labels"), "remove some");
+        return BTreeMap::new();
+    }
     let mut found = BTreeMap::new();
     for ((key, _), value) in fields.entries.iter().zip(fields.iter()) {
         if !names::is_variable(&key.name) || key.name.len() > 64 {

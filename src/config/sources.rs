@@ -9,7 +9,8 @@ use url::{Host, Url};
 use crate::domain::policy::{DeactivationCounts, Scope, SourcePolicy};
 
 use super::SourceConfig;
-use super::decode::{Decoder, Entry, Fields, Shape, write_duration};
+use super::decode::{Decoder, Entry, Fields, Shape};
+use super::duration::write_duration;
 use super::report::Place;
 
 const SOURCE: Shape = Shape {

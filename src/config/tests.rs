@@ -417,9 +417,22 @@ fn a_file_without_bounds_is_refused() {
     let wide = format!("sources: [{}]", "1,".repeat(200_000));
     let large = "# x\n".repeat(400_000);
     let many = format!("sources: [{}]", "*x,".repeat(5_000));
-    for text in [deep, wide, large, many] {
+    let numbered = |what: &str| (0..40_000).map(|n| what.replace('N', &n.to_string())).collect();
+    let rules =
+        |body: String| rule(&format!("    when: {{ open: 1 }}\n    severity: info\n{body}"));
+    let globs: String = numbered("xN,");
+    let own: String = numbered("aN: b,");
+    let by: String = numbered("bN,");
+    let keys: String = numbered("api_key_N: hunterN-hunterN,");
+    let globs = rules(format!("    match: {{ reason: [{globs}] }}"));
+    let labels =
+        rules(format!("    labels: {{ {own} }}")) + &format!("notify: {{ batch_by: [{by}] }}");
+    let keys = format!("sources: [{{ {keys} }}]");
+    for text in [deep, wide, large, many, globs, labels, keys] {
         let (config, report) = read(&text);
         assert!(config.is_none() && !report.mistakes.is_empty());
+        assert!(report.mistakes.len() <= 201);
+        report.line(&text, report.mistakes[0].at);
     }
 }
 

@@ -5,7 +5,8 @@ use std::time::Duration;
 use crate::domain::policy::{Route, SourcePolicy};
 use crate::domain::rules::{Condition, Level, Measure, Op, Rule};
 
-use super::decode::{Decoder, Fields, write_duration};
+use super::decode::{Decoder, Fields};
+use super::duration::write_duration;
 use super::receivers::Placed;
 use super::report::Place;
 use super::rules::{Around, BUILT_IN, is_windowed};

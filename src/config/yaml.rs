@@ -10,14 +10,13 @@ use std::ops::Range;
 
 use serde_saphyr::granit_parser::{self as granit, Event, Parser, ScalarStyle, ScanError, Span};
 
+use super::decode::MAX_MISTAKES;
 use super::report::{Mistake, Place};
 
 /// Larger files are refused: nobody writes one by hand.
 pub const MAX_BYTES: usize = 1 << 20;
 const MAX_DEPTH: usize = 32;
 const MAX_NODES: usize = 100_000;
-/// Past this many mistakes a file is no rules file, and more would help nobody.
-const MAX_MISTAKES: usize = 200;
 
 /// A value and where it stands.
 #[derive(Debug, Clone, PartialEq)]
@@ -203,7 +202,7 @@ impl Builder {
         if self.nodes > MAX_NODES {
             return Err(Stop(mistake(node.at, &format!("more than {MAX_NODES} values"), "")));
         }
-        if self.mistakes.len() > MAX_MISTAKES {
+        if self.mistakes.len() >= MAX_MISTAKES {
             return Err(Stop(mistake(node.at, "too many mistakes to go on", "")));
         }
         match self.open.last_mut().map(|open| &mut open.kind) {
