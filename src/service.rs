@@ -54,13 +54,8 @@ impl Service {
         let Parts { policy, config_hash, sources, channels, store, clock, metrics, listener } =
             parts;
         let committed = Arc::new(Notify::new());
-        let keeper = Keeper::open(
-            store,
-            policy.clone(),
-            clock,
-            metrics.clone(),
-            committed.clone(),
-        )?;
+        let keeper =
+            Keeper::open(store, policy.clone(), clock, metrics.clone(), committed.clone())?;
         let view = keeper.view();
         let keeper = keeper.start();
         let (stop, stopping) = watch::channel(false);
@@ -146,6 +141,7 @@ fn stopped(mut stopping: watch::Receiver<bool>) -> impl Future<Output = ()> + Se
 
 /// Where messages say that the page is.
 fn page_link(address: Option<std::net::SocketAddr>) -> Link {
-    let text = address.map_or("http://localhost/".to_owned(), |address| format!("http://{address}/"));
+    let text =
+        address.map_or("http://localhost/".to_owned(), |address| format!("http://{address}/"));
     Link::new(text.parse().expect("an address makes a URL"))
 }

@@ -127,7 +127,9 @@ fn introduce(config: &Config, page: SocketAddr) {
     println!("  metrics   http://{page}/metrics");
     println!("  rules     {} of the shipped rules.yaml", config.policy.rules.len());
     println!();
-    println!("Each message stands here as it would be sent. Ctrl-C ends it; nothing is left behind.");
+    println!(
+        "Each message stands here as it would be sent. Ctrl-C ends it; nothing is left behind."
+    );
     println!();
 }
 
