@@ -88,7 +88,13 @@ impl Running {
 
     /// The simulated time.
     pub fn now(&self) -> Timestamp {
-        self.shared.clock.now()
+        self.shared.now()
+    }
+
+    /// Holds the network's time, so that its truth can be compared at leisure;
+    /// `false` lets it catch up with the clock.
+    pub fn hold(&self, holds: bool) {
+        self.shared.hold(holds);
     }
 
     /// Every delivery that shows in the reports and has failed at least once.

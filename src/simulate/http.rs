@@ -31,6 +31,8 @@ mod report;
 /// What all requests share.
 pub(super) struct Shared {
     network: Mutex<Network>,
+    /// Where the network's time stands still, if it does.
+    held_at: Mutex<Option<Timestamp>>,
     pub clock: Clock,
     pub start: Timestamp,
     pub faults: Faults,
@@ -58,14 +60,27 @@ impl Shared {
             refusals: AtomicU64::new(0),
             stopping,
             network: Mutex::new(Network::begin(scenario, start)),
+            held_at: Mutex::new(None),
         }
     }
 
     /// Looks at the network as it is now, or changes it.
     pub(super) fn with<T>(&self, look: impl FnOnce(&mut Network) -> T) -> T {
         let mut network = self.network.lock().unwrap_or_else(PoisonError::into_inner);
-        network.advance(self.clock.now());
+        network.advance(self.now());
         look(&mut network)
+    }
+
+    /// The network's time: the clock's, unless it is held.
+    pub(super) fn now(&self) -> Timestamp {
+        let held_at = *self.held_at.lock().unwrap_or_else(PoisonError::into_inner);
+        held_at.unwrap_or_else(|| self.clock.now())
+    }
+
+    /// Holds the network's time where it is, or lets it catch up with the clock.
+    pub(super) fn hold(&self, holds: bool) {
+        let mut held_at = self.held_at.lock().unwrap_or_else(PoisonError::into_inner);
+        *held_at = holds.then(|| held_at.unwrap_or_else(|| self.clock.now()));
     }
 
     /// An error in one of the spellings that the network uses.
