@@ -3,9 +3,11 @@
 
 use std::sync::Arc;
 
-use prometheus::{
-    HistogramOpts, HistogramVec, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
-};
+use prometheus::process_collector::ProcessCollector;
+use prometheus::{HistogramOpts, HistogramVec, IntCounterVec, IntGauge, Opts, Registry};
+
+mod family;
+pub mod state;
 
 /// Counters of this process, shared by every room that does something.
 #[derive(Clone)]
@@ -17,9 +19,7 @@ pub struct Metrics {
     pub api_requests: IntCounterVec,
     pub api_throttled: IntCounterVec,
     pub reports_truncated: IntCounterVec,
-    pub source_blind: IntGaugeVec,
     pub rule_evaluation_seconds: HistogramVec,
-    pub rule_unknown: IntCounterVec,
     pub notifications: IntCounterVec,
     pub notification_seconds: HistogramVec,
     pub store_commit_seconds: HistogramVec,
@@ -34,6 +34,8 @@ const SECONDS: &[f64] =
 impl Metrics {
     pub fn new() -> Arc<Metrics> {
         let r = Registry::new();
+        // The platform may lack /proc; a process without these still serves the rest.
+        r.register(Box::new(ProcessCollector::for_self())).ok();
         Arc::new(Metrics {
             polls: counter(
                 &r,
@@ -71,22 +73,10 @@ impl Metrics {
                 "Replies cut at the network's cap of 1,000 rows; their span is then read whole by the export.",
                 &["source", "endpoint", "status"],
             ),
-            source_blind: gauge(
-                &r,
-                "source_blind",
-                "1 while the source could not be read whole for longer than five polls and 10 minutes.",
-                &["source"],
-            ),
             rule_evaluation_seconds: histogram(
                 &r,
                 "rule_evaluation_seconds",
                 "How long evaluating the rule over all its touched groups took.",
-                &["rule"],
-            ),
-            rule_unknown: counter(
-                &r,
-                "rule_unknown_total",
-                "Evaluations whose answer was unknown: not covered yet, or a measure without a value.",
                 &["rule"],
             ),
             notifications: counter(
@@ -130,11 +120,6 @@ pub fn full_name(name: &str) -> String {
 
 fn counter(registry: &Registry, name: &str, help: &str, labels: &[&str]) -> IntCounterVec {
     let made = IntCounterVec::new(Opts::new(full_name(name), help), labels);
-    registered(registry, made.expect("a constant name is valid"))
-}
-
-fn gauge(registry: &Registry, name: &str, help: &str, labels: &[&str]) -> IntGaugeVec {
-    let made = IntGaugeVec::new(Opts::new(full_name(name), help), labels);
     registered(registry, made.expect("a constant name is valid"))
 }
 

@@ -1,20 +1,145 @@
-//! stub
+//! What postwatch shows: the status page, the metrics, and whether it is alive
+//! and ready. It reads the state and never changes it.
+
+use std::future::Future;
 use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::State as Shared;
+use axum::http::{StatusCode, header};
+use axum::middleware;
+use axum::response::{Html, IntoResponse, Response};
+use axum::routing::get;
+use prometheus::TextEncoder;
+use tokio::net::TcpListener;
+
+use crate::clock::Clock;
+use crate::domain::policy::Policy;
+use crate::metrics::{Metrics, state};
+use crate::pipeline::View;
+
+mod access;
+mod page;
+mod ready;
+#[cfg(test)]
+mod tests;
+
+/// Answers under way get this long once the service stops.
+const STOP_WITHIN: Duration = Duration::from_secs(2);
+
+/// What the pages are made from.
+#[derive(Clone)]
 pub struct Web {
-    pub view: crate::pipeline::View,
-    pub policy: Arc<crate::domain::policy::Policy>,
-    pub metrics: Arc<crate::metrics::Metrics>,
-    pub clock: crate::clock::Clock,
+    pub view: View,
+    pub policy: Arc<Policy>,
+    pub metrics: Arc<Metrics>,
+    pub clock: Clock,
+    /// Of the rules file in force.
     pub config_hash: u64,
+    /// Whether only this machine can reach the listener. Beyond it, without a
+    /// token, only metrics and health answer.
     pub is_loopback: bool,
 }
-pub fn router(_w: Web) -> axum::Router {
-    axum::Router::new()
+
+/// Every path that answers, and who may ask.
+pub fn router(web: Web) -> Router {
+    let guard = middleware::from_fn_with_state(web.is_loopback, access::guard);
+    Router::new()
+        .route("/", get(page_))
+        .route("/metrics", get(metrics))
+        .route("/healthz", get(async || "ok\n"))
+        .route("/readyz", get(readyz))
+        .fallback(async || (StatusCode::NOT_FOUND, "There is no such page.\n"))
+        .layer(guard)
+        .with_state(web)
 }
+
+/// Serves until `stop` comes, and then for as long as answers are under way,
+/// but not longer than two seconds.
 pub async fn serve(
-    l: tokio::net::TcpListener,
-    r: axum::Router,
-    _s: impl Future<Output = ()> + Send + 'static,
+    listener: TcpListener,
+    router: Router,
+    stop: impl Future<Output = ()> + Send + 'static,
 ) {
-    axum::serve(l, r).await.ok();
+    let (told, mut stopping) = tokio::sync::watch::channel(false);
+    let stopped = async move {
+        stop.await;
+        told.send_replace(true);
+    };
+    let serving = axum::serve(listener, router).with_graceful_shutdown(stopped);
+    let too_late = async {
+        stopping.wait_for(|stopping| *stopping).await.ok();
+        tokio::time::sleep(STOP_WITHIN).await;
+    };
+    tokio::select! {
+        served = serving => {
+            if let Err(error) = served {
+                tracing::error!(%error, "the page and the metrics are no longer served");
+            }
+        }
+        () = too_late => tracing::debug!("an answer under way was left"),
+    }
+}
+
+async fn page_(Shared(web): Shared<Web>) -> Response {
+    if !web.is_loopback {
+        return (StatusCode::FORBIDDEN, access::HOW_TO_REACH_IT).into_response();
+    }
+    let built = build(web, |web| {
+        let state = web.view.state();
+        page::page(web.clock.now(), &web.policy, &state, web.view.store_trouble().as_deref())
+    });
+    match built.await {
+        Some(page) => Html(page.into_string()).into_response(),
+        None => broken(),
+    }
+}
+
+async fn metrics(Shared(web): Shared<Web>) -> Response {
+    let built = build(web, |web| {
+        let mut families = web.metrics.registry.gather();
+        families.extend(state::families(&web.view.state(), &web.policy, web.config_hash));
+        families.sort_by(|a, b| a.name().cmp(b.name()));
+        TextEncoder::new().encode_to_string(&families)
+    });
+    match built.await {
+        Some(Ok(text)) => {
+            ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text)
+                .into_response()
+        }
+        Some(Err(error)) => {
+            tracing::error!(%error, "the metrics cannot be written");
+            broken()
+        }
+        None => broken(),
+    }
+}
+
+async fn readyz(Shared(web): Shared<Web>) -> Response {
+    let built = build(web, |web| {
+        let trouble = web.view.store_trouble();
+        ready::missing(&web.policy, &web.view.state(), trouble.as_deref())
+    });
+    match built.await {
+        Some(missing) if missing.is_empty() => "ready\n".into_response(),
+        Some(missing) => {
+            (StatusCode::SERVICE_UNAVAILABLE, missing.join("\n") + "\n").into_response()
+        }
+        None => broken(),
+    }
+}
+
+/// Builds an answer beside the runtime: the state is locked while a commit is
+/// being written, and no other task must wait for that. `None` where it panicked.
+async fn build<T: Send + 'static>(
+    web: Web,
+    build: impl FnOnce(&Web) -> T + Send + 'static,
+) -> Option<T> {
+    tokio::task::spawn_blocking(move || build(&web)).await.ok()
+}
+
+fn broken() -> Response {
+    (StatusCode::INTERNAL_SERVER_ERROR, "This could not be shown; the log says more.\n")
+        .into_response()
 }

@@ -64,6 +64,12 @@ impl Streaks {
         }
     }
 
+    /// The postbacks with a failure since their last success, in no order.
+    pub fn failing(&self) -> impl Iterator<Item = u64> + '_ {
+        let failing = self.by_postback.iter().filter(|(_, streak)| !streak.failures.is_empty());
+        failing.map(|(&postback, _)| postback)
+    }
+
     /// The streak of `postback` at `at`, as `deactivation_counts` says. The
     /// bounds differ where the successes of its span were not read.
     pub fn of(&self, facts: &Facts, policy: &SourcePolicy, postback: u64, at: Timestamp) -> Bounds {

@@ -1,0 +1,61 @@
+//! The status page: what is wrong, for whom, why, and how far that is known.
+//! One document without scripts; never a payload, a conversion or a key.
+
+use maud::{DOCTYPE, Markup, PreEscaped, html};
+
+use crate::domain::policy::Policy;
+use crate::domain::state::State;
+use crate::domain::time::Timestamp;
+use crate::metrics::state::revision;
+
+mod alerts;
+mod failing;
+mod headline;
+mod outbox;
+mod postbacks;
+mod sources;
+mod words;
+
+const STYLE: &str = include_str!("page/style.css");
+const SECONDS_TO_REFRESH: u32 = 30;
+
+/// The page as of `now`, the wall clock.
+pub fn page(now: Timestamp, policy: &Policy, state: &State, store_trouble: Option<&str>) -> Markup {
+    let headline = headline::headline(now, policy, state, store_trouble);
+    html! {
+        (DOCTYPE)
+        html lang="en" {
+            head {
+                meta charset="utf-8";
+                meta name="viewport" content="width=device-width, initial-scale=1";
+                meta name="color-scheme" content="light dark";
+                meta http-equiv="refresh" content=(SECONDS_TO_REFRESH);
+                title { (headline.text) " · postwatch" }
+                style { (PreEscaped(STYLE)) }
+            }
+            body {
+                (headline.markup(now))
+                main {
+                    (alerts::section(now, policy, state))
+                    (sources::section(now, policy, state))
+                    (failing::section(now, policy, state))
+                    (postbacks::section(now, policy, state))
+                    (outbox::section(now, state))
+                }
+                (footer(now))
+            }
+        }
+    }
+}
+
+fn footer(now: Timestamp) -> Markup {
+    html! {
+        footer {
+            p {
+                "postwatch " (env!("CARGO_PKG_VERSION")) " (" (revision()) ") · as of "
+                (words::moment(now)) " · renews itself every " (SECONDS_TO_REFRESH) " s · "
+                a href="/metrics" { "metrics" }
+            }
+        }
+    }
+}

@@ -1,0 +1,177 @@
+//! The answer to "is anything wrong?". It never says that all is well while a
+//! source is blind, or not read yet: what nobody looked at is not known.
+
+use maud::{Markup, html};
+
+use super::words::{age, count, moment};
+use crate::domain::alert::Status;
+use crate::domain::policy::{Policy, SourcePolicy};
+use crate::domain::rules::Severity;
+use crate::domain::state::State;
+use crate::domain::time::Timestamp;
+use crate::metrics::state::is_blind;
+
+/// How much the reader should worry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Tone {
+    Well,
+    Unknown,
+    Warning,
+    Critical,
+}
+
+/// The first line, and what it must not hide.
+#[derive(Debug, PartialEq)]
+pub struct Headline {
+    pub tone: Tone,
+    pub text: String,
+    pub lead: Vec<String>,
+}
+
+/// How the alerts stand.
+#[derive(Debug, Default)]
+struct Tally {
+    firing: u64,
+    critical: u64,
+    quiet: u64,
+    pending: u64,
+}
+
+/// Sums up alerts, sight, store and outbox.
+pub fn headline(
+    now: Timestamp,
+    policy: &Policy,
+    state: &State,
+    store_trouble: Option<&str>,
+) -> Headline {
+    let alerts = Tally::of(state);
+    let unseen: Vec<String> =
+        policy.sources.iter().filter_map(|source| unseen(now, policy, state, source)).collect();
+    let mut lead = unseen.clone();
+    let undelivered =
+        state.outbox.values().filter(|outgoing| outgoing.given_up.is_some()).count() as u64;
+    if undelivered > 0 {
+        let messages = count(undelivered, "message", "messages");
+        lead.push(format!("{messages} could not be delivered: see the outbox."));
+    }
+    if let Some(trouble) = store_trouble {
+        lead.insert(0, format!("What the store says: {trouble}"));
+        let text = "The store cannot be written: nothing is read on until it can".to_owned();
+        return Headline { tone: Tone::Critical, text, lead };
+    }
+    if alerts.firing == 0 && alerts.pending > 0 {
+        lead.push(format!("{} pending.", count(alerts.pending, "alert is", "alerts are")));
+    }
+    let text = alerts.told().unwrap_or_else(|| match (policy.sources.is_empty(), unseen.is_empty()) {
+        (true, _) => "Nothing is watched: no source is configured".to_owned(),
+        (false, false) => "No alert, but not everything is in sight".to_owned(),
+        (false, true) => all_quiet(now, policy, state),
+    });
+    let tone = if alerts.critical > 0 {
+        Tone::Critical
+    } else if alerts.firing + alerts.quiet + undelivered > 0 {
+        Tone::Warning
+    } else if policy.sources.is_empty() || !unseen.is_empty() {
+        Tone::Unknown
+    } else {
+        Tone::Well
+    };
+    Headline { tone, text, lead }
+}
+
+impl Tally {
+    fn of(state: &State) -> Tally {
+        let mut tally = Tally::default();
+        for alert in state.alerts.values() {
+            match alert.status {
+                Status::Pending => tally.pending += 1,
+                Status::Firing { severity, .. } => {
+                    tally.firing += 1;
+                    tally.critical += u64::from(severity == Severity::Critical);
+                }
+                Status::Quiet { .. } => tally.quiet += 1,
+                Status::Ended { .. } => {}
+            }
+        }
+        tally
+    }
+
+    /// `None` where nothing fires and nothing is quiet.
+    fn told(&self) -> Option<String> {
+        let firing = count(self.firing, "alert firing", "alerts firing");
+        let critical = match self.critical {
+            0 => String::new(),
+            all if all == self.firing => ", critical".to_owned(),
+            n => format!(", {n} of them critical"),
+        };
+        match (self.firing, self.quiet) {
+            (0, 0) => None,
+            (0, quiet) => Some(format!(
+                "{} not proven cured",
+                count(quiet, "alert is quiet,", "alerts are quiet,")
+            )),
+            (_, 0) => Some(format!("{firing}{critical}")),
+            (_, quiet) => Some(format!("{firing}{critical}, {quiet} quiet")),
+        }
+    }
+}
+
+/// Why nobody can tell how the source is; `None` where it is in sight.
+fn unseen(
+    now: Timestamp,
+    policy: &Policy,
+    state: &State,
+    source: &SourcePolicy,
+) -> Option<String> {
+    let name = &source.name;
+    let Some(known) = state.sources.get(name) else {
+        return Some(format!("{name} was not read yet."));
+    };
+    let whole_at = known.sight(policy, name).whole_at;
+    let since = whole_at.map(|at| now.since(at));
+    let waited = since.map_or("not read whole yet".to_owned(), |since| {
+        format!("not read whole for {}", age(since))
+    });
+    let is_late = since.is_none_or(|since| since > source.poll_every * 3 + source.settle);
+    match (&known.sight.trouble, is_blind(state, name)) {
+        (_, true) => Some(format!("{name} is blind, {waited}: failures there show nowhere.")),
+        (Some(trouble), false) => Some(format!("{name}: {waited}. The last poll said: {trouble}")),
+        (None, false) if is_late => Some(format!("{name}: {waited}.")),
+        (None, false) => None,
+    }
+}
+
+fn all_quiet(now: Timestamp, policy: &Policy, state: &State) -> String {
+    let whole = policy.sources.iter().filter_map(|source| {
+        state.sources.get(&source.name).and_then(|known| known.sight(policy, &source.name).whole_at)
+    });
+    let oldest = whole.min().map(|at| age(now.since(at))).unwrap_or_default();
+    match policy.sources.len() {
+        1 => format!("All quiet: {} was read whole {oldest} ago", policy.sources[0].name),
+        _ => format!("All quiet: every source was read whole within the last {oldest}"),
+    }
+}
+
+impl Headline {
+    /// The top of the page.
+    pub fn markup(&self, now: Timestamp) -> Markup {
+        html! {
+            header class=(self.tone.class()) {
+                p.brand { span { "postwatch" } span.moment { (moment(now)) } }
+                h1 { (self.text) }
+                @for line in &self.lead { p { bdi { (line) } } }
+            }
+        }
+    }
+}
+
+impl Tone {
+    fn class(self) -> &'static str {
+        match self {
+            Tone::Well => "well",
+            Tone::Unknown => "unknown",
+            Tone::Warning => "warning",
+            Tone::Critical => "critical",
+        }
+    }
+}

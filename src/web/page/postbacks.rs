@@ -1,0 +1,164 @@
+//! The postbacks that the network is about to switch off, and those that are.
+
+use maud::{Markup, html};
+
+use super::words::{ago, bar, count, name};
+use crate::domain::dims::Dims;
+use crate::domain::facts::Facts;
+use crate::domain::policy::{DeactivationCounts, Policy, SourcePolicy};
+use crate::domain::state::{SourceState, State};
+use crate::domain::time::Timestamp;
+use crate::domain::window::streak::Bounds;
+
+const MOST_SHOWN: usize = 30;
+
+pub fn section(now: Timestamp, policy: &Policy, state: &State) -> Markup {
+    html! {
+        section aria-labelledby="postbacks" {
+            h2 #postbacks { "Postbacks" }
+            @for source in &policy.sources {
+                @if let Some(known) = state.sources.get(&source.name) {
+                    @if policy.sources.len() > 1 { h3 { (name(&source.name)) } }
+                    (switched_off(now, known))
+                    (near(source, known))
+                }
+            }
+        }
+    }
+}
+
+fn near(policy: &SourcePolicy, known: &SourceState) -> Markup {
+    let limit = f64::from(policy.deactivates_after);
+    let mut near: Vec<(u64, Bounds)> = streaks(policy, known)
+        .filter(|&(id, streak)| known.facts.is_active(id) && streak.least >= limit / 2.0)
+        .collect();
+    near.sort_by(|a, b| b.1.least.total_cmp(&a.1.least).then(a.0.cmp(&b.0)));
+    let of = match policy.deactivation_counts {
+        DeactivationCounts::Deliveries => "deliveries failed in a row",
+        DeactivationCounts::Attempts => "tries failed in a row",
+    };
+    html! {
+        @if near.is_empty() {
+            p.none { "No active postback is known to be near its deactivation." }
+        } @else {
+            div.scroll {
+                table {
+                    caption { "Near deactivation" }
+                    thead {
+                        tr { (columns()) th scope="col" { (of) } }
+                    }
+                    tbody {
+                        @for (id, streak) in near.iter().take(MOST_SHOWN) {
+                            tr {
+                                (whose(&known.facts, *id))
+                                td {
+                                    (in_a_row(streak)) " of " (policy.deactivates_after)
+                                    (bar(streak.least, limit))
+                                }
+                            }
+                        }
+                    }
+                }
+                (more(near.len()))
+            }
+        }
+    }
+}
+
+fn streaks<'a>(
+    policy: &'a SourcePolicy,
+    known: &'a SourceState,
+) -> impl Iterator<Item = (u64, Bounds)> + 'a {
+    known.windows.iter().flat_map(move |windows| {
+        windows.streaks.failing().map(move |id| {
+            (id, windows.streaks.of(&known.facts, policy, id, windows.at))
+        })
+    })
+}
+
+fn in_a_row(streak: &Bounds) -> String {
+    match streak.most > streak.least {
+        true => format!("{} to {}", streak.least, streak.most),
+        false => streak.least.to_string(),
+    }
+}
+
+fn switched_off(now: Timestamp, known: &SourceState) -> Markup {
+    let off = known.facts.postbacks.iter().filter(|(_, state)| !state.is_active);
+    // What was off when it was first seen was not switched off under our eyes.
+    let (mut off, before): (Vec<_>, Vec<_>) =
+        off.partition(|(_, state)| state.changed_at > Timestamp(0));
+    off.sort_by_key(|&(&id, state)| (std::cmp::Reverse(state.changed_at), id));
+    let before = before.len() as u64;
+    html! {
+        @if !off.is_empty() {
+            div.scroll {
+                table {
+                    caption { "Switched off: nothing is delivered any more" }
+                    thead { tr { (columns()) th scope="col" { "since" } } }
+                    tbody {
+                        @for (id, state) in off.iter().take(MOST_SHOWN) {
+                            tr.off {
+                                (whose(&known.facts, **id))
+                                td { (ago(now, state.changed_at)) }
+                            }
+                        }
+                    }
+                }
+                (more(off.len()))
+            }
+        }
+        @if before > 0 {
+            p.none {
+                (count(before, "postback was", "postbacks were"))
+                " off already when first seen."
+            }
+        }
+    }
+}
+
+fn columns() -> Markup {
+    html! {
+        th scope="col" { "postback" }
+        th scope="col" { "affiliate" }
+        th scope="col" { "offer" }
+        th scope="col" { "host" }
+    }
+}
+
+fn whose(facts: &Facts, postback: u64) -> Markup {
+    let value = |get: fn(&Dims) -> u64, text: &dyn Fn(u64) -> String| only(facts, postback, get, text);
+    html! {
+        th scope="row" { (postback) }
+        td { (name(&value(|dims| dims.affiliate, &|id| facts.affiliate_text(id)))) }
+        td { (name(&value(|dims| dims.offer, &|id| facts.offer_text(id)))) }
+        td {
+            (name(&value(
+                |dims| u64::from(dims.host.0),
+                &|symbol| facts.dims.symbols.text(crate::domain::dims::Symbol(symbol as u32)).to_owned(),
+            )))
+        }
+    }
+}
+
+/// The value that all of the postback's deliveries share, else how many it has.
+fn only(
+    facts: &Facts,
+    postback: u64,
+    get: fn(&Dims) -> u64,
+    text: &dyn Fn(u64) -> String,
+) -> String {
+    let values: std::collections::BTreeSet<u64> =
+        facts.dims.of_postback(postback).map(|dims| get(&dims)).collect();
+    match (values.first(), values.len()) {
+        (None, _) => "–".to_owned(),
+        (Some(&value), 1) => text(value),
+        (Some(_), several) => format!("{several} different"),
+    }
+}
+
+fn more(found: usize) -> Markup {
+    html! {
+        @if found > MOST_SHOWN { p.none { "+" (found - MOST_SHOWN) " more" } }
+    }
+}
