@@ -1,1 +1,69 @@
-//! (to come)
+//! The command line: one file a subcommand.
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+pub mod check;
+pub mod demo;
+pub mod logs;
+pub mod online;
+pub mod run;
+pub mod simulate;
+
+/// Wrong usage, an unreadable file included.
+pub const WRONG_USAGE: u8 = 2;
+/// It cannot start: port taken, store locked or damaged, key refused.
+pub const CANNOT_START: u8 = 3;
+
+const ABOUT: &str = "\
+Watches the postbacks that an affiliate network fires at its partners' servers, and tells
+the right person when they stop arriving: once, with the cause, and again when it is over.
+
+Try it, with nothing to configure:
+  postwatch demo
+
+Watch your network:
+  export EVERFLOW_API_KEY=…  SLACK_BOT_TOKEN=…
+  postwatch check rules.yaml     every mistake of the file at once
+  postwatch run                  the service; its page is at http://127.0.0.1:9467/
+
+Exit codes: 0 fine · 1 it ran and the answer is no (invalid rules) · 2 wrong usage ·
+3 cannot start (port taken, store locked or damaged, key refused)";
+
+#[derive(Debug, Parser)]
+#[command(name = "postwatch", version, about = ABOUT, max_term_width = 100)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+    #[command(flatten)]
+    logs: logs::LogArgs,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Demo(demo::DemoArgs),
+    Run(run::RunArgs),
+    Check(check::CheckArgs),
+    Simulate(simulate::SimulateArgs),
+}
+
+impl Cli {
+    /// Runs the command to its end.
+    pub fn run(self) -> anyhow::Result<ExitCode> {
+        let is_demo = matches!(self.command, Command::Demo(_));
+        self.logs.start(if is_demo { "error" } else { "info" });
+        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+        let ended = match self.command {
+            Command::Demo(args) => runtime.block_on(demo::run(args)),
+            Command::Run(args) => runtime.block_on(run::run(args)),
+            Command::Check(args) => {
+                check::run_with(&args, &|config| runtime.block_on(online::try_all(config)))
+            }
+            Command::Simulate(args) => runtime.block_on(simulate::run(args)),
+        };
+        // What still runs must not hold up the end.
+        runtime.shutdown_background();
+        ended
+    }
+}

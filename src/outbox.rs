@@ -1,1 +1,180 @@
-//! (to come)
+//! The sender: takes notices from the outbox when they are due, hands each to
+//! its receiver's channel, and has the answer kept. One notice at a time for
+//! each receiver, so that they arrive in order; a slow channel holds up no other.
+
+use std::collections::{BTreeMap, HashSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{Notify, mpsc, oneshot, watch};
+use tokio::task::JoinSet;
+
+use crate::channel::{Channel, Link, SendError, Thread};
+use crate::clock::Clock;
+use crate::domain::notify::{Notice, SampleText};
+use crate::domain::outgoing::Outcome;
+use crate::domain::state::DeliveryText;
+use crate::domain::url;
+use crate::metrics::Metrics;
+use crate::pipeline::{Message, View};
+
+/// How long a send under way may take once the service stops.
+const STOP_WITHIN: Duration = Duration::from_secs(4);
+
+/// What a sender needs; clones go into the sends under way.
+#[derive(Clone)]
+pub struct Outbox {
+    pub view: View,
+    pub keeper: mpsc::Sender<Message>,
+    /// By receiver.
+    pub channels: Arc<BTreeMap<String, Channel>>,
+    pub link: Link,
+    pub clock: Clock,
+    pub metrics: Arc<Metrics>,
+    /// Rings after each commit.
+    pub committed: Arc<Notify>,
+}
+
+impl Outbox {
+    /// Sends until `stop` says so; then waits for the sends under way, because
+    /// an answer that nobody hears is a message sent twice.
+    pub async fn run(self, mut stop: watch::Receiver<bool>) {
+        let mut sends: JoinSet<String> = JoinSet::new();
+        let mut busy: HashSet<String> = HashSet::new();
+        while !*stop.borrow() {
+            for (number, receiver) in self.due(&busy) {
+                busy.insert(receiver);
+                sends.spawn(self.clone().send(number));
+            }
+            let second = self.clock.real(Duration::from_secs(1)).max(Duration::from_millis(10));
+            tokio::select! {
+                Some(done) = sends.join_next() => {
+                    if let Ok(receiver) = done {
+                        busy.remove(&receiver);
+                    }
+                }
+                () = self.committed.notified() => {}
+                () = tokio::time::sleep(second) => {}
+                _ = stop.changed() => {}
+            }
+        }
+        tokio::time::timeout(STOP_WITHIN, async { while sends.join_next().await.is_some() {} })
+            .await
+            .ok();
+    }
+
+    /// The first waiting notice of each receiver that is not busy, if its time has come.
+    fn due(&self, busy: &HashSet<String>) -> Vec<(u64, String)> {
+        let now = self.clock.now();
+        let state = self.view.state();
+        let mut seen: HashSet<&str> = HashSet::new();
+        let mut due = Vec::new();
+        for (&number, outgoing) in &state.outbox {
+            let receiver = outgoing.notice.receiver.as_str();
+            if outgoing.given_up.is_some() || busy.contains(receiver) || !seen.insert(receiver) {
+                continue;
+            }
+            if outgoing.next_try_at <= now {
+                due.push((number, receiver.to_owned()));
+            }
+        }
+        due
+    }
+
+    async fn send(self, number: u64) -> String {
+        let Some((mut notice, thread)) = self.take(number) else { return String::new() };
+        self.add_texts(&mut notice).await;
+        let outcome = match self.channels.get(&notice.receiver) {
+            Some(channel) => self.try_channel(channel, &notice, thread.as_ref()).await,
+            None => Outcome::Refused {
+                message: format!(
+                    "receiver \"{}\" is no longer configured in rules.yaml",
+                    notice.receiver
+                ),
+            },
+        };
+        self.settle(number, outcome).await;
+        notice.receiver
+    }
+
+    fn take(&self, number: u64) -> Option<(Notice, Option<Thread>)> {
+        let state = self.view.state();
+        let notice = state.outbox.get(&number)?.notice.clone();
+        let thread = state.threads.get(&(notice.receiver.clone(), notice.batch.clone()));
+        let thread = thread.and_then(|thread| serde_json::from_str(thread).ok());
+        Some((notice, thread))
+    }
+
+    /// The texts of samples are read when they are shown, and made safe: no
+    /// query value leaves the store.
+    async fn add_texts(&self, notice: &mut Notice) {
+        let mut samples: Vec<_> =
+            notice.alerts.iter_mut().flat_map(|alert| &mut alert.samples).collect();
+        let wanted = samples.iter().map(|s| (s.text_commit, s.delivery)).collect();
+        let (texts, answer) = oneshot::channel();
+        if self.keeper.send(Message::Read { wanted, texts }).await.is_err() {
+            return;
+        }
+        let texts = answer.await.unwrap_or_default();
+        for (sample, text) in samples.iter_mut().zip(texts) {
+            sample.text = text.map(safe_text);
+        }
+    }
+
+    async fn try_channel(
+        &self,
+        channel: &Channel,
+        notice: &Notice,
+        thread: Option<&Thread>,
+    ) -> Outcome {
+        let labels = [notice.receiver.as_str(), channel.kind()];
+        let timer = self.metrics.notification_seconds.with_label_values(&labels).start_timer();
+        let sent = channel.send(notice, thread, &self.link).await;
+        timer.observe_duration();
+        let (outcome, word, reason) = match sent {
+            Ok(sent) => {
+                let thread = sent.thread.and_then(|thread| serde_json::to_string(&thread).ok());
+                (Outcome::Sent { thread }, "sent", notice.reason.as_str())
+            }
+            Err(SendError::Temporary { retry_after, reason, message }) => {
+                tracing::warn!(receiver = notice.receiver, notice = notice.id, %message, "a message was not taken; it is tried again");
+                let chance = fastrand::f64();
+                (Outcome::Failed { retry_after, message, chance }, "retried", reason)
+            }
+            Err(SendError::Permanent { reason, message }) => {
+                tracing::error!(receiver = notice.receiver, notice = notice.id, %message, "a message was refused");
+                (Outcome::Refused { message }, "failed", reason)
+            }
+        };
+        let labels = [labels[0], labels[1], word, reason];
+        self.metrics.notifications.with_label_values(&labels).inc();
+        outcome
+    }
+
+    /// Has the answer kept, however long the store takes: a message that arrived
+    /// must not be sent again because a disk was full.
+    async fn settle(&self, number: u64, outcome: Outcome) {
+        loop {
+            let (done, answer) = oneshot::channel();
+            let message = Message::Settled { number, outcome: outcome.clone(), done };
+            if self.keeper.send(message).await.is_err() {
+                return;
+            }
+            match answer.await {
+                Ok(Err(_)) => tokio::time::sleep(Duration::from_secs(1)).await,
+                Ok(Ok(())) | Err(_) => return,
+            }
+        }
+    }
+}
+
+fn safe_text(text: DeliveryText) -> SampleText {
+    SampleText {
+        url: url::redact(&text.payload),
+        answer: url::answer(&text.debug_information),
+        conversion_id: match text.conversion_id.is_empty() {
+            true => text.transaction_id,
+            false => text.conversion_id,
+        },
+    }
+}

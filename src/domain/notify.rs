@@ -37,6 +37,18 @@ pub enum NoticeReason {
     Reminder,
 }
 
+impl NoticeReason {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            NoticeReason::First => "first",
+            NoticeReason::Escalated => "escalated",
+            NoticeReason::NewAlerts => "new_alerts",
+            NoticeReason::Resolved => "resolved",
+            NoticeReason::Reminder => "reminder",
+        }
+    }
+}
+
 /// An alert as a message tells it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct AlertFacts {

@@ -125,6 +125,7 @@ pub fn hostile(text: &str) -> Notice {
 
 fn sample(n: u32) -> Sample {
     Sample {
+        text_commit: 1,
         delivery: Identity(u128::from(n)),
         timestamp: Timestamp(BEGAN.0 + 97 * i64::from(n)),
         failed_attempts: n + 1,

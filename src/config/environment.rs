@@ -1,0 +1,82 @@
+//! `${NAME}` in values, replaced by what the environment says. Keys are never
+//! touched, and what is put in is not looked at again.
+//!
+//! `$${` writes a literal `${`; every other `$` stands for itself, so that
+//! passwords need no care.
+
+use super::mask::Mask;
+use super::names;
+use super::report::Mistake;
+use super::yaml::{Kind, Node, Scalar};
+
+/// Looks up a variable of the environment.
+pub type Lookup<'a> = &'a dyn Fn(&str) -> Option<String>;
+
+/// Replaces every variable under `node`; what was put in is added to `mask`.
+pub fn replace(node: &mut Node, env: Lookup<'_>, mask: &mut Mask) -> Vec<Mistake> {
+    let mut mistakes = Vec::new();
+    visit(node, env, mask, &mut mistakes);
+    mistakes
+}
+
+fn visit(node: &mut Node, env: Lookup<'_>, mask: &mut Mask, mistakes: &mut Vec<Mistake>) {
+    match &mut node.kind {
+        Kind::Map(entries) => {
+            entries.iter_mut().for_each(|(_, value)| visit(value, env, mask, mistakes));
+        }
+        Kind::List(items) => items.iter_mut().for_each(|item| visit(item, env, mask, mistakes)),
+        Kind::Scalar(scalar) if scalar.value.contains("${") => {
+            let wrong = fill(scalar, env, mask);
+            let broken = !wrong.is_empty();
+            mistakes.extend(wrong.into_iter().map(|(message, hint)| Mistake {
+                at: node.at,
+                message,
+                hint: Some(hint),
+            }));
+            if broken {
+                node.kind = Kind::Broken;
+            }
+        }
+        Kind::Scalar(_) | Kind::Broken => {}
+    }
+}
+
+/// The mistakes of one value, each with what to write instead.
+fn fill(scalar: &mut Scalar, env: Lookup<'_>, mask: &mut Mask) -> Vec<(String, String)> {
+    let (mut filled, mut wrong) = (String::new(), Vec::new());
+    let mut rest = scalar.value.as_str();
+    while let Some(at) = rest.find("${") {
+        let after = &rest[at + 2..];
+        if rest[..at].ends_with('$') {
+            filled.push_str(&rest[..at]);
+            filled.push('{');
+            rest = after;
+            continue;
+        }
+        filled.push_str(&rest[..at]);
+        let name = after.split('}').next().unwrap_or_default();
+        match look_up(name, after.len() > name.len(), env) {
+            Ok(value) => {
+                mask.add(&value);
+                filled.push_str(&value);
+                scalar.replaced = true;
+            }
+            Err(mistake) => wrong.push(mistake),
+        }
+        rest = after.get(name.len() + 1..).unwrap_or_default();
+    }
+    filled.push_str(rest);
+    scalar.value = filled;
+    wrong
+}
+
+fn look_up(name: &str, closed: bool, env: Lookup<'_>) -> Result<String, (String, String)> {
+    if !closed || !names::is_variable(name) {
+        let message = "`${` does not begin a variable's name and `}`".to_string();
+        return Err((message, "write `${NAME}`, or `$${` for a literal `${`".into()));
+    }
+    env(name).ok_or_else(|| {
+        let message = format!("the variable `{name}` is not set in the environment");
+        (message, format!("set it: `export {name}=…`"))
+    })
+}

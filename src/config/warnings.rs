@@ -1,0 +1,163 @@
+//! What is allowed and yet cannot work as its author may think.
+
+use std::time::Duration;
+
+use crate::domain::policy::{Route, SourcePolicy};
+use crate::domain::rules::{Condition, Level, Measure, Op, Rule};
+
+use super::decode::{Decoder, Fields};
+use super::duration::write_duration;
+use super::receivers::Placed;
+use super::report::Place;
+use super::rules::{Around, BUILT_IN, is_windowed};
+
+/// A rule on its own, and against the sources.
+pub fn of_rule(d: &mut Decoder<'_>, fields: &Fields<'_>, rule: &Rule, around: &Around<'_>) {
+    let at = fields.at;
+    let conditions = || rule.levels.iter().flat_map(|level| &level.conditions);
+    for level in &rule.levels {
+        rate_without_floor(d, at, level);
+    }
+    conditions().for_each(|condition| never_or_always(d, at, condition, around.sources));
+    let slowest = around.sources.iter().map(|source| source.poll_every).max();
+    let two = slowest.map(|slowest| slowest * 2);
+    if let Some(two) = two.filter(|two| rule.over < *two)
+        && conditions().any(|condition| is_windowed(condition.measure))
+    {
+        let at = fields.get("over").map_or(at, |entry| entry.at);
+        let message = format!("`over: {}` is shorter than two polls", write_duration(rule.over));
+        d.warn(at, message, format!("write `over: {}` or more", write_duration(two)));
+    }
+    blind_measures(d, at, rule, around.sources);
+}
+
+fn rate_without_floor(d: &mut Decoder<'_>, at: Place, level: &Level) {
+    let has = |wanted: &[Measure]| {
+        level.conditions.iter().any(|condition| {
+            wanted.contains(&condition.measure) && matches!(condition.op, Op::Gt | Op::Ge | Op::Eq)
+        })
+    };
+    let floors = [Measure::Deliveries, Measure::Failures, Measure::Conversions];
+    if has(&[Measure::FailureRate]) && !has(&floors) {
+        let message = format!(
+            "level `{}` compares `failure_rate` alone: one failure of one delivery is 100 %",
+            level.severity
+        );
+        d.warn(at, message, "add `failures: \">= 5\"` or `deliveries: \">= 20\"`");
+    }
+}
+
+fn never_or_always(
+    d: &mut Decoder<'_>,
+    at: Place,
+    condition: &Condition,
+    sources: &[SourcePolicy],
+) {
+    let name = condition.measure.as_str();
+    if condition.threshold == 0.0 && condition.op == Op::Ge {
+        let message = format!("`{name}` is always at least 0");
+        d.warn(at, message, format!("write `{name}: \"> 0\"`, or remove it"));
+    }
+    if condition.threshold == 0.0 && condition.op == Op::Lt {
+        d.warn(at, format!("`{name}` is never below 0"), "remove the rule, or compare otherwise");
+    }
+    let off = sources.iter().map(|source| f64::from(source.deactivates_after)).reduce(f64::max);
+    let beyond = off.is_some_and(|off| {
+        condition.threshold > off || condition.threshold == off && condition.op == Op::Gt
+    });
+    let rising = matches!(condition.op, Op::Ge | Op::Gt | Op::Eq);
+    if condition.measure == Measure::Streak && rising && beyond {
+        let message = "`streak` does not get so far: the network switches the postback off before";
+        d.warn(at, message, "write a number below `deactivates_after`");
+    }
+}
+
+/// Measures that no source of the file can give.
+fn blind_measures(d: &mut Decoder<'_>, at: Place, rule: &Rule, sources: &[SourcePolicy]) {
+    let conditions = || rule.levels.iter().flat_map(|level| &level.conditions);
+    let uses = |measure| conditions().any(|condition| condition.measure == measure);
+    for measure in [Measure::FailureRate, Measure::Streak] {
+        if uses(measure) && !sources.is_empty() && sources.iter().all(|source| !source.successes) {
+            let message = format!("`{}` is unknown where successes are off", measure.as_str());
+            d.warn(at, message, "write `successes: read` at the source, or remove the rule");
+        }
+    }
+}
+
+/// Who is told, and who is not.
+pub fn of_routes(
+    d: &mut Decoder<'_>,
+    root: &Fields<'_>,
+    (routes, receivers): (&[Route], &[Placed]),
+    rules: &[Rule],
+    sources: &[SourcePolicy],
+) {
+    if routes.is_empty() || receivers.is_empty() {
+        let hint = "add `receivers:` and `routes:`, or use the page and the metrics alone";
+        return d.warn(root.at, "nobody is told of any alert", hint);
+    }
+    for placed in receivers {
+        let used =
+            |route: &Route| route.to.iter().chain(&route.fallback).any(|to| *to == placed.name);
+        if !routes.iter().any(used) {
+            let message = format!("no route leads to the receiver `{}`", placed.name);
+            d.warn(placed.at, message, "name it in the `to` of a route, or remove it");
+        }
+    }
+    let places = places(root);
+    unreached(d, routes, &places);
+    untold(d, root, routes, rules);
+    let slowest = sources.iter().map(|source| source.poll_every).max().unwrap_or(Duration::ZERO);
+    if let Some(index) = routes.iter().position(|route| route.timing.remind_every < slowest) {
+        let at = places.get(index).copied().unwrap_or(root.at);
+        d.warn(at, "reminders come more often than polls", "write `remind_every: 4h`, say");
+    }
+}
+
+fn places(root: &Fields<'_>) -> Vec<Place> {
+    match root.get("routes").map(|entry| &entry.node.kind) {
+        Some(super::yaml::Kind::List(items)) => items.iter().map(|item| item.at).collect(),
+        Some(_) | None => Vec::new(),
+    }
+}
+
+fn unreached(d: &mut Decoder<'_>, routes: &[Route], places: &[Place]) {
+    let catch_all = routes.iter().position(|route| route.matches.is_empty() && !route.continue_);
+    let Some(catch_all) = catch_all else { return };
+    if let (Some(at), Some(before)) = (places.get(catch_all + 1), places.get(catch_all)) {
+        let message =
+            format!("no alert gets to this route: the one on line {} takes all", before.line);
+        d.warn(*at, message, "move it up, or write `continue: true` at the other");
+    }
+}
+
+/// Rules at a severity that no route could ever match.
+fn untold(d: &mut Decoder<'_>, root: &Fields<'_>, routes: &[Route], rules: &[Rule]) {
+    let own = rules.iter().flat_map(|rule| {
+        rule.levels
+            .iter()
+            .map(move |level| (rule.name.as_str(), level.severity.as_str(), Some(rule)))
+    });
+    let built_in = BUILT_IN.iter().map(|name| (*name, "critical", None));
+    let at = root.get("routes").map_or(root.at, |entry| entry.at);
+    for (name, severity, rule) in own.chain(built_in) {
+        let could = |route: &Route| could_match(route, name, severity, rule);
+        if !routes.iter().any(could) {
+            let message = format!("nobody is told of `{name}` at severity `{severity}`");
+            d.warn(at, message, "add a last route without `match`");
+        }
+    }
+}
+
+/// False only where the route surely does not match.
+fn could_match(route: &Route, name: &str, severity: &str, rule: Option<&Rule>) -> bool {
+    route.matches.iter().all(|(label, globs)| {
+        let value = match label.as_str() {
+            "rule" => Some(name),
+            "severity" => Some(severity),
+            label if super::labels::is_built_in(label) => None,
+            label => Some(rule.and_then(|rule| rule.labels.get(label)).map_or("", String::as_str)),
+        };
+        value.is_none_or(|value| globs.iter().any(|glob| glob.matches(value)))
+    })
+}
