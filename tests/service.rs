@@ -142,8 +142,8 @@ async fn agree(postwatch: &Postwatch, network: &Running, when: &str) {
         if Instant::now() > deadline {
             let log = std::fs::read_to_string(postwatch.folder.path().join("log"));
             eprintln!("{}", log.unwrap_or_default());
-            assert_eq!(counted, Some(failures), "failures, {when}");
-            assert_eq!(counted_open, Some(open), "open, {when}");
+            assert_eq!(counted.as_ref(), Some(&failures), "failures, {when}");
+            assert_eq!(counted_open.as_ref(), Some(&open), "open, {when}");
         }
     }
 }
