@@ -34,6 +34,7 @@ pub enum Message {
     Began {
         source: String,
         read: u32,
+        counts: bool,
     },
     Page {
         source: String,
@@ -152,8 +153,8 @@ impl<S: Store + 'static> Keeper<S> {
 
     fn take(&mut self, message: Message) -> std::ops::ControlFlow<()> {
         match message {
-            Message::Began { source, read } => {
-                self.turn(News::Began { source: &source, read }).ok();
+            Message::Began { source, read, counts } => {
+                self.turn(News::Began { source: &source, read, counts }).ok();
             }
             Message::Page { source, read, page } => self.take_page(&source, read, &page),
             Message::Whole { source, scope, read, span, done } => {

@@ -167,7 +167,7 @@ impl<A: ReportApi> Poller<A> {
         let to = self.clock.now();
         let from = to - self.source.lookback;
         tracing::info!(source = self.source.name, %from, %to, "looking back");
-        let read = self.begin_read().await?;
+        let read = self.begin_read(false).await?;
         self.is_large.insert((scope.key(), Status::Failure, Extent::Older), true);
         let ask = Ask { status: Status::Failure, from, to, scope: scope.clone() };
         self.read_whole(read, Extent::Older, ask).await?;
@@ -198,7 +198,7 @@ impl<A: ReportApi> Poller<A> {
         let failures_from = front - overlap;
         let are_read = self.are_successes_read(scope);
         let successes_from = if are_read { failures_from.max(since) } else { since };
-        let read = self.begin_read().await?;
+        let read = self.begin_read(true).await?;
         let ask = |status, from| Ask { status, from, to, scope: scope.clone() };
         self.read_whole(read, Extent::Recent, ask(Status::Failure, failures_from)).await?;
         if self.source.successes {
@@ -221,7 +221,7 @@ impl<A: ReportApi> Poller<A> {
     async fn read_older(&mut self, scope: &Scope) -> Result<(), PollError> {
         let to = self.clock.now();
         let from = to - self.source.lookback;
-        let read = self.begin_read().await?;
+        let read = self.begin_read(false).await?;
         let failures = Ask { status: Status::Failure, from, to, scope: scope.clone() };
         self.read_whole(read, Extent::Older, failures).await?;
         let Some((from, narrowed)) = self.still_failing(scope) else { return Ok(()) };
@@ -262,10 +262,10 @@ impl<A: ReportApi> Poller<A> {
         oldest.map(|oldest| (oldest - Duration::from_secs(1), narrowed))
     }
 
-    async fn begin_read(&mut self) -> Result<u32, PollError> {
+    async fn begin_read(&mut self, counts: bool) -> Result<u32, PollError> {
         self.last_read += 1;
         let source = self.source.name.clone();
-        self.tell(Message::Began { source, read: self.last_read }).await?;
+        self.tell(Message::Began { source, read: self.last_read, counts }).await?;
         Ok(self.last_read)
     }
 

@@ -100,6 +100,17 @@ impl Service {
         self.view.clone()
     }
 
+    /// Waits until a part ends that should go on for ever; names it.
+    pub async fn broken(&mut self) -> &'static str {
+        let pollers = futures_util::future::select_all(&mut self.pollers);
+        tokio::select! {
+            () = self.keeper.closed() => "the keeper of the state",
+            _ = pollers => "a poller",
+            _ = &mut self.outbox => "the outbox",
+            _ = &mut self.web => "the web server",
+        }
+    }
+
     /// Stops reading, lets the sends under way end, and puts the store to rest.
     pub async fn stop(self) -> Result<(), String> {
         for poller in &self.pollers {

@@ -39,7 +39,7 @@ pub async fn run(args: RunArgs) -> anyhow::Result<ExitCode> {
     // Before anything starts: a signal must find somebody who listens.
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
-    let service = match start(&args).await {
+    let mut service = match start(&args).await {
         Ok(service) => service,
         Err(refusal) => {
             eprintln!("{}", refusal.text);
@@ -51,6 +51,11 @@ pub async fn run(args: RunArgs) -> anyhow::Result<ExitCode> {
     tokio::select! {
         _ = interrupt.recv() => {}
         _ = terminate.recv() => {}
+        part = service.broken() => {
+            // Whoever started us starts us anew: nothing that was committed is lost.
+            eprintln!("postwatch: {part} ended unexpectedly; this is a bug, see the log above");
+            return Ok(ExitCode::from(CANNOT_START));
+        }
     }
     tracing::info!("stopping");
     sd_notify::notify(false, &[sd_notify::NotifyState::Stopping]).ok();
@@ -126,11 +131,13 @@ async fn connect(
         Ok(network) => {
             tracing::info!(source = source.name, network = network.name, "connected");
         }
-        Err(error @ (ApiError::Refused { .. } | ApiError::Rejected { .. })) => {
-            return Err(cannot_start(error));
-        }
-        Err(error @ (ApiError::Unavailable { .. } | ApiError::Incomplete { .. })) => {
-            tracing::warn!(source = source.name, %error, "the network does not answer yet");
+        Err(error @ ApiError::Refused { .. }) => return Err(cannot_start(error)),
+        Err(
+            error @ (ApiError::Rejected { .. }
+            | ApiError::Unavailable { .. }
+            | ApiError::Incomplete { .. }),
+        ) => {
+            tracing::warn!(source = source.name, %error, "the network does not say who the key belongs to; polling all the same");
         }
     }
     Ok(api)

@@ -155,6 +155,8 @@ pub struct SourceState {
 /// A read whose pages arrive; its clean successes count only when it is whole.
 #[derive(Debug, Default)]
 pub struct OpenRead {
+    /// Whether it reads every clean success of its span.
+    pub counts: bool,
     pub clean: Vec<(Timestamp, DimsId)>,
 }
 

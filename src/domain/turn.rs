@@ -18,12 +18,16 @@ use super::time::Timestamp;
 mod evaluation;
 mod reads;
 
+/// Each was logged and went to its fallback; the newest are kept to be looked at.
+const MOST_DEAD_LETTERS: usize = 500;
+
 /// What a turn is about.
 pub enum News<'a> {
     /// The process begins: sources are made, alerts of removed rules end.
     Started,
-    /// A read of one scope begins; its pages carry the number.
-    Began { source: &'a str, read: u32 },
+    /// A read of one scope begins; its pages carry the number. `counts` says
+    /// whether it reads all the clean successes of its span, to be counted.
+    Began { source: &'a str, read: u32, counts: bool },
     /// A page of a read.
     Rows { source: &'a str, read: u32, rows: &'a mut dyn Iterator<Item = Row<'a>> },
     /// A read came to its proper end.
@@ -98,7 +102,7 @@ impl Turn<'_> {
     fn take_in(&mut self, news: News<'_>) {
         match news {
             News::Started => self.start(),
-            News::Began { source, read } => self.begin_read(source, read),
+            News::Began { source, read, counts } => self.begin_read(source, read, counts),
             News::Rows { source, read, rows } => self.read_rows(source, read, rows),
             News::Whole { source, scope, read, span } => self.end_read(source, scope, read, span),
             News::Failed { source, trouble } => {
@@ -192,6 +196,16 @@ impl Turn<'_> {
             for fallback in given_up.for_fallback(now) {
                 self.post(fallback);
             }
+            self.drop_oldest_dead_letters();
+        }
+    }
+
+    fn drop_oldest_dead_letters(&mut self) {
+        let dead = self.state.outbox.iter().filter(|(_, outgoing)| outgoing.given_up.is_some());
+        let dead: Vec<u64> = dead.map(|(&number, _)| number).collect();
+        for &number in &dead[..dead.len().saturating_sub(MOST_DEAD_LETTERS)] {
+            self.state.outbox.remove(&number);
+            self.changes.records.push(Record::Outgoing { number, outgoing: None });
         }
     }
 

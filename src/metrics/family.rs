@@ -24,7 +24,11 @@ impl Family {
         Family { name, help, kind: MetricType::COUNTER, labels, series: Vec::new() }
     }
 
-    pub fn gauge(name: &'static str, help: &'static str, labels: &'static [&'static str]) -> Family {
+    pub fn gauge(
+        name: &'static str,
+        help: &'static str,
+        labels: &'static [&'static str],
+    ) -> Family {
         Family { name, help, kind: MetricType::GAUGE, labels, series: Vec::new() }
     }
 

@@ -121,8 +121,10 @@ fn dead_letters(state: &State, policy: &Policy) -> Family {
 /// would not fire.
 fn by_receiver(mut family: Family, state: &State, policy: &Policy, is_given_up: bool) -> Family {
     let routes = policy.routes.iter();
-    let mut counts: BTreeMap<&str, u64> =
-        routes.flat_map(|route| route.to.iter().chain(&route.fallback)).map(|to| (to.as_str(), 0)).collect();
+    let mut counts: BTreeMap<&str, u64> = routes
+        .flat_map(|route| route.to.iter().chain(&route.fallback))
+        .map(|to| (to.as_str(), 0))
+        .collect();
     for outgoing in state.outbox.values() {
         let counts = counts.entry(&outgoing.notice.receiver).or_default();
         *counts += u64::from(outgoing.given_up.is_some() == is_given_up);

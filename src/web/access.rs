@@ -11,8 +11,7 @@ The status page names partners and conversions' failures, so it is not shown to 
 reach this address.\nLet postwatch listen on loopback (--listen 127.0.0.1:9467) and open the page \
 through a tunnel: ssh -L 9467:127.0.0.1:9467 HOST, then http://localhost:9467/\n";
 
-const WRONG_HOST: &str =
-    "This address is not one of this machine's own names; open http://localhost with the same port.\n";
+const WRONG_HOST: &str = "This address is not one of this machine's own names; open http://localhost with the same port.\n";
 
 /// The page has no script, no picture and no font, and sends nothing.
 const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; \

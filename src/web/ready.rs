@@ -13,8 +13,7 @@ pub fn missing(policy: &Policy, state: &State, store_trouble: Option<&str>) -> V
     if policy.sources.is_empty() {
         missing.push("No source is configured in the rules file.".to_owned());
     }
-    let unread =
-        policy.sources.iter().filter_map(|source| unread(policy, state, &source.name));
+    let unread = policy.sources.iter().filter_map(|source| unread(policy, state, &source.name));
     missing.extend(unread);
     missing
 }

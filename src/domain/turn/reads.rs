@@ -17,11 +17,11 @@ const MISSES: u8 = 2;
 const COUNTS_PER_ENTRY: usize = 800;
 
 impl<'a> Turn<'a> {
-    pub(super) fn begin_read(&mut self, source: &str, read: u32) {
+    pub(super) fn begin_read(&mut self, source: &str, read: u32, counts: bool) {
         if let Some(source) = self.state.sources.get_mut(source) {
             source.last_read = source.last_read.max(read);
             source.reads.clear();
-            source.reads.insert(read, OpenRead::default());
+            source.reads.insert(read, OpenRead { counts, clean: Vec::new() });
         }
     }
 
@@ -67,7 +67,7 @@ impl<'a> Turn<'a> {
             Sighting::Repeat => self.tally.repeated += 1,
             Sighting::CleanSuccess => {
                 self.tally.repeated += 1;
-                if let Some(open) = source.reads.get_mut(&read) {
+                if let Some(open) = source.reads.get_mut(&read).filter(|open| open.counts) {
                     open.clean.push((row.timestamp, dims));
                 }
             }

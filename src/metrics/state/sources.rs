@@ -142,10 +142,11 @@ impl Families {
 
     fn add_recovery(&mut self, source: &str, counters: &Counters) {
         let mut up_to = 0;
-        let buckets = RECOVERY_BUCKETS.iter().zip(counters.recovery.buckets).map(|(&bound, count)| {
-            up_to += count;
-            (bound as f64, up_to)
-        });
+        let buckets =
+            RECOVERY_BUCKETS.iter().zip(counters.recovery.buckets).map(|(&bound, count)| {
+                up_to += count;
+                (bound as f64, up_to)
+            });
         let buckets: Vec<(f64, u64)> = buckets.collect();
         let recovery = &counters.recovery;
         self.recovery.add_histogram(&[source], &buckets, recovery.count, recovery.seconds as f64);

@@ -62,11 +62,12 @@ pub fn headline(
     if alerts.firing == 0 && alerts.pending > 0 {
         lead.push(format!("{} pending.", count(alerts.pending, "alert is", "alerts are")));
     }
-    let text = alerts.told().unwrap_or_else(|| match (policy.sources.is_empty(), unseen.is_empty()) {
-        (true, _) => "Nothing is watched: no source is configured".to_owned(),
-        (false, false) => "No alert, but not everything is in sight".to_owned(),
-        (false, true) => all_quiet(now, policy, state),
-    });
+    let text =
+        alerts.told().unwrap_or_else(|| match (policy.sources.is_empty(), unseen.is_empty()) {
+            (true, _) => "Nothing is watched: no source is configured".to_owned(),
+            (false, false) => "No alert, but not everything is in sight".to_owned(),
+            (false, true) => all_quiet(now, policy, state),
+        });
     let tone = if alerts.critical > 0 {
         Tone::Critical
     } else if alerts.firing + alerts.quiet + undelivered > 0 {
@@ -117,12 +118,7 @@ impl Tally {
 }
 
 /// Why nobody can tell how the source is; `None` where it is in sight.
-fn unseen(
-    now: Timestamp,
-    policy: &Policy,
-    state: &State,
-    source: &SourcePolicy,
-) -> Option<String> {
+fn unseen(now: Timestamp, policy: &Policy, state: &State, source: &SourcePolicy) -> Option<String> {
     let name = &source.name;
     let Some(known) = state.sources.get(name) else {
         return Some(format!("{name} was not read yet."));

@@ -70,9 +70,10 @@ fn streaks<'a>(
     known: &'a SourceState,
 ) -> impl Iterator<Item = (u64, Bounds)> + 'a {
     known.windows.iter().flat_map(move |windows| {
-        windows.streaks.failing().map(move |id| {
-            (id, windows.streaks.of(&known.facts, policy, id, windows.at))
-        })
+        windows
+            .streaks
+            .failing()
+            .map(move |id| (id, windows.streaks.of(&known.facts, policy, id, windows.at)))
     })
 }
 
@@ -127,7 +128,8 @@ fn columns() -> Markup {
 }
 
 fn whose(facts: &Facts, postback: u64) -> Markup {
-    let value = |get: fn(&Dims) -> u64, text: &dyn Fn(u64) -> String| only(facts, postback, get, text);
+    let value =
+        |get: fn(&Dims) -> u64, text: &dyn Fn(u64) -> String| only(facts, postback, get, text);
     html! {
         th scope="row" { (postback) }
         td { (name(&value(|dims| dims.affiliate, &|id| facts.affiliate_text(id)))) }

@@ -106,9 +106,8 @@ fn figures(now: Timestamp, source: &SourcePolicy, known: &SourceState) -> Markup
 }
 
 fn scopes(now: Timestamp, source: &SourcePolicy, known: &SourceState) -> Markup {
-    let front = |scope: &Scope| {
-        known.facts.coverage.get(&scope.key()).and_then(|coverage| coverage.front)
-    };
+    let front =
+        |scope: &Scope| known.facts.coverage.get(&scope.key()).and_then(|coverage| coverage.front);
     html! {
         @if source.scopes.len() > 1 {
             div.scroll {
