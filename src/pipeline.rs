@@ -229,6 +229,7 @@ impl<S: Store + 'static> Keeper<S> {
         if !is_known {
             return Err("a page of this read could not be stored".to_owned());
         }
+        while self.turn(News::Count { source, scope, read, span })?.uncounted > 0 {}
         self.turn(News::Whole { source, scope, read, span }).map(|_| ())
     }
 

@@ -19,13 +19,18 @@ pub enum Entry {
     Delivery(Delivery),
     /// The clean successes of `from..=to` in one scope, replacing whatever was
     /// counted there: reading a span again changes nothing.
-    Successes { scope: u64, from: Timestamp, to: Timestamp, seconds: Vec<SecondCount> },
+    Successes { scope: u64, from: Timestamp, to: Timestamp, counts: Vec<SecondCount> },
     /// The data is complete up to here.
     Watermark(Timestamp),
 }
 
-/// How many clean successes bore one second as their timestamp, by labels.
-pub type SecondCount = (Timestamp, Vec<(DimsId, u32)>);
+/// How many clean successes with these labels bore this second as their timestamp.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct SecondCount {
+    pub at: Timestamp,
+    pub dims: DimsId,
+    pub count: u32,
+}
 
 /// What applying an entry did, for those who count windows.
 #[derive(Debug, Clone, PartialEq)]
@@ -69,7 +74,7 @@ pub struct Facts {
     pub affiliate_names: HashMap<u64, String>,
     pub deliveries: Deliveries,
     /// By scope, then by second.
-    successes: HashMap<u64, BTreeMap<Timestamp, Vec<(DimsId, u32)>>>,
+    successes: HashMap<u64, BTreeMap<Timestamp, Box<[(DimsId, u32)]>>>,
     last_success: HashMap<DimsId, Timestamp>,
     pub postbacks: HashMap<u64, PostbackState>,
     /// By scope.
@@ -83,8 +88,8 @@ impl Facts {
     pub fn apply(&mut self, entry: &Entry) -> Effect {
         match entry {
             Entry::Delivery(delivery) => self.apply_delivery(*delivery),
-            Entry::Successes { scope, from, to, seconds } => {
-                Effect::Successes(self.replace_successes(*scope, *from, *to, seconds))
+            Entry::Successes { scope, from, to, counts } => {
+                Effect::Successes(self.replace_successes(*scope, *from, *to, counts))
             }
             Entry::Watermark(at) => {
                 self.pass_watermark(*at);
@@ -122,7 +127,7 @@ impl Facts {
         scope: u64,
         from: Timestamp,
         to: Timestamp,
-        seconds: &[SecondCount],
+        counts: &[SecondCount],
     ) -> Vec<(Timestamp, DimsId, i64)> {
         let held = self.successes.entry(scope).or_default();
         let mut change: BTreeMap<(Timestamp, DimsId), i64> = BTreeMap::new();
@@ -131,16 +136,12 @@ impl Facts {
                 *change.entry((second, dims)).or_default() -= i64::from(count);
             }
         }
-        for (second, counts) in seconds {
-            for &(dims, count) in counts {
-                *change.entry((*second, dims)).or_default() += i64::from(count);
-            }
-            held.insert(*second, counts.clone());
+        for counts in counts.chunk_by(|one, next| one.at == next.at) {
+            held.insert(counts[0].at, counts.iter().map(|of| (of.dims, of.count)).collect());
         }
-        for (second, counts) in seconds {
-            for &(dims, _) in counts {
-                self.note_success(dims, *second);
-            }
+        for of in counts {
+            *change.entry((of.at, of.dims)).or_default() += i64::from(of.count);
+            self.note_success(of.dims, of.at);
         }
         let change: Vec<_> = change
             .into_iter()

@@ -9,7 +9,7 @@ use super::alert::{Alert, AlertKey};
 use super::counters::Counters;
 use super::delivery::Identity;
 use super::dims::{DimsId, DimsRecord};
-use super::facts::{Coverage, Entry, Facts, PostbackState};
+use super::facts::{Coverage, Entry, Facts, PostbackState, SecondCount};
 use super::notify::plan::{Batch, BatchKey};
 use super::outgoing::Outgoing;
 use super::policy::Policy;
@@ -157,7 +157,10 @@ pub struct SourceState {
 pub struct OpenRead {
     /// Whether it reads every clean success of its span.
     pub counts: bool,
-    pub clean: Vec<(Timestamp, DimsId)>,
+    pub clean: Vec<SecondCount>,
+    /// Set once it is whole and `clean` is sorted, latest first: from where on it
+    /// is still to be counted.
+    pub counting_from: Option<Timestamp>,
 }
 
 /// What `source-blind` looks at, beyond the coverage.

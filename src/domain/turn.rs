@@ -30,7 +30,10 @@ pub enum News<'a> {
     Began { source: &'a str, read: u32, counts: bool },
     /// A page of a read.
     Rows { source: &'a str, read: u32, rows: &'a mut dyn Iterator<Item = Row<'a>> },
-    /// A read came to its proper end.
+    /// A read came to its proper end: some of its clean successes are counted.
+    /// To be repeated until the tally says that none are left.
+    Count { source: &'a str, scope: u64, read: u32, span: WholeSpan },
+    /// A read came to its proper end, and everything in it was taken in.
     Whole { source: &'a str, scope: u64, read: u32, span: WholeSpan },
     /// A poll of a source failed; `trouble` says of what.
     Failed { source: &'a str, trouble: String },
@@ -62,6 +65,8 @@ pub struct RowTally {
     pub new: u64,
     pub changed: u64,
     pub repeated: u64,
+    /// Clean successes of a whole read that are still to be counted.
+    pub uncounted: u64,
 }
 
 /// The turn under way.
@@ -104,6 +109,9 @@ impl Turn<'_> {
             News::Started => self.start(),
             News::Began { source, read, counts } => self.begin_read(source, read, counts),
             News::Rows { source, read, rows } => self.read_rows(source, read, rows),
+            News::Count { source, scope, read, span } => {
+                self.count_some(source, scope, read, span);
+            }
             News::Whole { source, scope, read, span } => self.end_read(source, scope, read, span),
             News::Failed { source, trouble } => {
                 if let Some(source) = self.state.sources.get_mut(source) {

@@ -85,12 +85,12 @@ pub fn read_record(bytes: &[u8]) -> Result<Record, StoreError> {
 }
 
 /// Groups items into blocks of about `size` bytes.
-fn blocks<T: Serialize + Clone>(items: &[T], size: usize) -> Vec<Vec<T>> {
-    let mut blocks: Vec<Vec<T>> = Vec::new();
+fn blocks<T: Serialize>(items: &[T], size: usize) -> Vec<Vec<&T>> {
+    let mut blocks: Vec<Vec<&T>> = Vec::new();
     let (mut block, mut held) = (Vec::new(), 0);
     for item in items {
         held += encode(item).len();
-        block.push(item.clone());
+        block.push(item);
         if held >= size {
             blocks.push(std::mem::take(&mut block));
             held = 0;

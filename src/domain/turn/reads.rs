@@ -1,8 +1,9 @@
 //! Reads: their pages, and what their proper end proves.
 
+use std::time::Duration;
+
 use super::{Turn, WholeSpan};
 use crate::domain::delivery::{Ended, Fold, Identity, Row};
-use crate::domain::dims::DimsId;
 use crate::domain::facts::{Coverage, Entry, SecondCount};
 use crate::domain::ingest::{self, Reading, Sighting};
 use crate::domain::policy::SourcePolicy;
@@ -13,15 +14,18 @@ use crate::domain::time::Timestamp;
 /// as vanished.
 const MISSES: u8 = 2;
 
-/// Seconds of clean successes in one entry of the journal: keeps it small.
+/// Counts of clean successes in one entry of the journal: about a block.
 const COUNTS_PER_ENTRY: usize = 800;
+
+/// And in one commit: a large read must not be held twice.
+const COUNTS_PER_COMMIT: usize = 40_000;
 
 impl<'a> Turn<'a> {
     pub(super) fn begin_read(&mut self, source: &str, read: u32, counts: bool) {
         if let Some(source) = self.state.sources.get_mut(source) {
             source.last_read = source.last_read.max(read);
             source.reads.clear();
-            source.reads.insert(read, OpenRead { counts, clean: Vec::new() });
+            source.reads.insert(read, OpenRead { counts, ..OpenRead::default() });
         }
     }
 
@@ -68,7 +72,7 @@ impl<'a> Turn<'a> {
             Sighting::CleanSuccess => {
                 self.tally.repeated += 1;
                 if let Some(open) = source.reads.get_mut(&read).filter(|open| open.counts) {
-                    open.clean.push((row.timestamp, dims));
+                    open.clean.push(SecondCount { at: row.timestamp, dims, count: 1 });
                 }
             }
             Sighting::New(delivery) => {
@@ -114,7 +118,9 @@ impl<'a> Turn<'a> {
         let policy = self.policy;
         let Some(policy) = policy.source(source) else { return };
         let Some(state) = self.state.sources.get_mut(source) else { return };
-        let Some(open) = state.reads.remove(&read) else { return };
+        if state.reads.remove(&read).is_none() {
+            return;
+        }
         match span {
             WholeSpan::Lookback { to, successes_since } => {
                 state.sight.arriving_at = None;
@@ -126,7 +132,6 @@ impl<'a> Turn<'a> {
                 let before = state.facts.coverage.get(&scope).copied();
                 let since = before.map_or(successes_from, |before| before.since);
                 if policy.successes {
-                    self.count_clean(policy, scope, successes_from.max(since), to, open);
                     self.note_missing(policy, scope, read, failures_from.max(successes_from), to);
                 }
                 self.cover(
@@ -180,17 +185,23 @@ impl<'a> Turn<'a> {
         self.judge_sights();
     }
 
-    /// Replaces the clean successes of `from..=to` by those of this read.
-    fn count_clean(
-        &mut self,
-        policy: &SourcePolicy,
-        scope: u64,
-        from: Timestamp,
-        to: Timestamp,
-        open: OpenRead,
-    ) {
-        for (from, to, seconds) in in_small_spans(from, to, by_second(from, to, open.clean)) {
-            self.record(&policy.name, Entry::Successes { scope, from, to, seconds });
+    /// Replaces the clean successes of a whole read's span by what it showed, the
+    /// earliest first, as much as fits one commit. Each part stands for itself,
+    /// and the front moves only after the last: a crash in between repeats them.
+    pub(super) fn count_some(&mut self, source: &str, scope: u64, read: u32, span: WholeSpan) {
+        let WholeSpan::Recent { successes_from, to, .. } = span else { return };
+        let policy = self.policy;
+        let Some(policy) = policy.source(source).filter(|policy| policy.successes) else { return };
+        let Some(state) = self.state.sources.get_mut(source) else { return };
+        let since = state.facts.coverage.get(&scope).map_or(successes_from, |known| known.since);
+        let Some(open) = state.reads.get_mut(&read) else { return };
+        let from = open.seal(successes_from.max(since), to);
+        let counts = open.take_earliest(COUNTS_PER_COMMIT);
+        let until = if open.clean.is_empty() { to } else { last_second(&counts) };
+        open.counting_from = Some(until + Duration::from_secs(1));
+        self.tally.uncounted = open.clean.len() as u64;
+        for (from, to, counts) in in_small_spans(from, until, &counts) {
+            self.record(&policy.name, Entry::Successes { scope, from, to, counts });
         }
     }
 
@@ -257,24 +268,35 @@ fn note_status(source: &mut SourceState, row: &Row<'_>) {
     }
 }
 
-fn by_second(
-    from: Timestamp,
-    to: Timestamp,
-    mut clean: Vec<(Timestamp, DimsId)>,
-) -> Vec<SecondCount> {
-    clean.retain(|(second, _)| (from..=to).contains(second));
-    clean.sort_unstable();
-    let mut seconds: Vec<SecondCount> = Vec::new();
-    for (second, dims) in clean {
-        match seconds.last_mut().filter(|(last, _)| *last == second) {
-            Some((_, counts)) => match counts.last_mut().filter(|(last, _)| *last == dims) {
-                Some((_, count)) => *count += 1,
-                None => counts.push((dims, 1)),
-            },
-            None => seconds.push((second, vec![(dims, 1)])),
-        }
+impl OpenRead {
+    /// Sorts what was read, once, and tells from where on it is to be counted.
+    fn seal(&mut self, from: Timestamp, to: Timestamp) -> Timestamp {
+        *self.counting_from.get_or_insert_with(|| {
+            self.clean.retain(|of| (from..=to).contains(&of.at));
+            self.clean.sort_unstable_by(|one, other| other.cmp(one));
+            self.clean.dedup_by(|later, kept| {
+                let is_same = later.at == kept.at && later.dims == kept.dims;
+                kept.count += if is_same { later.count } else { 0 };
+                is_same
+            });
+            from
+        })
     }
-    seconds
+
+    /// Takes the earliest counts, whole seconds of them, earliest first.
+    fn take_earliest(&mut self, about: usize) -> Vec<SecondCount> {
+        let mut place = self.clean.len().saturating_sub(about);
+        while place > 0 && self.clean[place - 1].at == self.clean[place].at {
+            place -= 1;
+        }
+        let mut counts = self.clean.split_off(place);
+        counts.reverse();
+        counts
+    }
+}
+
+fn last_second(counts: &[SecondCount]) -> Timestamp {
+    counts.last().map_or(Timestamp(0), |of| of.at)
 }
 
 /// Cuts counts into spans that together are `from..=to`, each small enough for
@@ -282,18 +304,16 @@ fn by_second(
 fn in_small_spans(
     from: Timestamp,
     to: Timestamp,
-    seconds: Vec<SecondCount>,
+    counts: &[SecondCount],
 ) -> Vec<(Timestamp, Timestamp, Vec<SecondCount>)> {
     let mut spans = Vec::new();
-    let (mut begin, mut held, mut size) = (from, Vec::new(), 0);
-    for (second, counts) in seconds {
-        if size > 0 && size + counts.len() > COUNTS_PER_ENTRY {
-            let end = Timestamp(second.0 - 1);
-            spans.push((begin, end, std::mem::take(&mut held)));
-            (begin, size) = (second, 0);
+    let (mut begin, mut held) = (from, Vec::new());
+    for second in counts.chunk_by(|one, next| one.at == next.at) {
+        if !held.is_empty() && held.len() + second.len() > COUNTS_PER_ENTRY {
+            spans.push((begin, Timestamp(second[0].at.0 - 1), std::mem::take(&mut held)));
+            begin = second[0].at;
         }
-        size += counts.len();
-        held.push((second, counts));
+        held.extend_from_slice(second);
     }
     spans.push((begin, to, held));
     spans
@@ -302,18 +322,34 @@ fn in_small_spans(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::dims::DimsId;
 
     #[test]
     fn spans_of_counts_meet_without_gap_or_overlap() {
-        let seconds: Vec<SecondCount> =
-            (0..50).map(|s| (Timestamp(s * 3), vec![(DimsId(0), 1); 100])).collect();
-        let spans = in_small_spans(Timestamp(-5), Timestamp(200), seconds.clone());
+        let counts: Vec<SecondCount> = (0..50)
+            .flat_map(|second| (0..100).map(move |dims| (second * 3, dims)))
+            .map(|(at, dims)| SecondCount { at: Timestamp(at), dims: DimsId(dims), count: 1 })
+            .collect();
+        let spans = in_small_spans(Timestamp(-5), Timestamp(200), &counts);
         assert_eq!(spans.first().map(|span| span.0), Some(Timestamp(-5)));
         assert_eq!(spans.last().map(|span| span.1), Some(Timestamp(200)));
         for pair in spans.windows(2) {
             assert_eq!(pair[0].1.0 + 1, pair[1].0.0);
         }
         let held: Vec<SecondCount> = spans.into_iter().flat_map(|span| span.2).collect();
-        assert_eq!(held, seconds);
+        assert_eq!(held, counts);
+    }
+
+    #[test]
+    fn a_large_read_is_counted_in_parts_of_whole_seconds() {
+        let row = |at| SecondCount { at: Timestamp(at), dims: DimsId(0), count: 1 };
+        let clean = [5, 3, 3, 9, 1, 4].map(row).to_vec();
+        let mut open = OpenRead { counts: true, clean, counting_from: None };
+        assert_eq!(open.seal(Timestamp(2), Timestamp(8)), Timestamp(2));
+        let taken: Vec<(i64, u32)> =
+            open.take_earliest(2).iter().map(|of| (of.at.0, of.count)).collect();
+        assert_eq!(taken, [(3, 2), (4, 1)]);
+        assert_eq!(open.take_earliest(2).len(), 1);
+        assert_eq!(open.take_earliest(2).len(), 0);
     }
 }
