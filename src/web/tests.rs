@@ -1,1 +1,298 @@
-//! (below)
+//! What a browser, a scraper and an orchestrator get to see.
+
+use std::collections::BTreeMap;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::sync::{Notify, mpsc, oneshot};
+
+use super::*;
+use crate::domain::delivery::Row;
+use crate::domain::policy::{Route, SourcePolicy, Timing};
+use crate::domain::rules::{Condition, Label, Level, Measure, Op, Rule, Severity};
+use crate::domain::state::State;
+use crate::domain::time::Timestamp;
+use crate::domain::turn::{News, WholeSpan, turn};
+use crate::pipeline::{Keeper, Message};
+use crate::store::memory::MemoryStore;
+
+const NOW: Timestamp = Timestamp(1_772_366_400);
+const HOSTILE: &str = "<script>alert(\"1\")</script>\\\n\u{202E}& co";
+
+fn policy() -> Policy {
+    let condition = Condition { measure: Measure::Failures, op: Op::Ge, threshold: 2.0 };
+    Policy {
+        sources: vec![SourcePolicy::named("acme")],
+        evaluate_every: Duration::from_secs(10),
+        rules: vec![Rule {
+            name: "failing".into(),
+            summary: Some("{{ affiliate }} fails".into()),
+            matches: BTreeMap::new(),
+            per: vec![Label::Affiliate],
+            over: Duration::from_secs(900),
+            levels: vec![Level { severity: Severity::Critical, conditions: vec![condition] }],
+            hold_for: Duration::ZERO,
+            keep_firing_for: Duration::from_secs(600),
+            labels: BTreeMap::new(),
+            runbook: Some("javascript:alert(1)".into()),
+        }],
+        routes: vec![Route {
+            matches: BTreeMap::new(),
+            to: vec!["on-call".into()],
+            fallback: vec!["partners".into()],
+            continue_: false,
+            timing: Timing::default(),
+        }],
+    }
+}
+
+fn row(conversion: u32, is_success: bool) -> Row<'static> {
+    Row {
+        offer: 11,
+        offer_name: "Meal \"Kit\"".into(),
+        affiliate: 7,
+        affiliate_name: HOSTILE.into(),
+        postback: 108,
+        event: 0,
+        conversion_id: format!("secret-conversion-{conversion}").into(),
+        transaction_id: "secret-transaction".into(),
+        timestamp: NOW - Duration::from_secs(60),
+        last_attempt: NOW - Duration::from_secs(60),
+        failed_attempts: u32::from(!is_success),
+        is_success,
+        delivery_method: "postback".into(),
+        postback_level: "global".into(),
+        postback_type: "conversion".into(),
+        postback_status: "active".into(),
+        payload: "https://s2s.example.com/p?click=secret-click".into(),
+        debug_information: "Status: 503 Service Unavailable".into(),
+    }
+}
+
+/// One source, read whole 20 s ago: 6 failures of 8 deliveries.
+fn seen(policy: &Policy) -> State {
+    let mut state = State::default();
+    let read_at = NOW - Duration::from_secs(20);
+    let scope = policy.sources[0].scopes[0].key();
+    let mut tell = |news: News<'_>| drop(turn(read_at, policy, &mut state, news));
+    tell(News::Started);
+    let from = read_at - Duration::from_secs(3600);
+    let spans = [
+        WholeSpan::Lookback { to: read_at - Duration::from_secs(50), successes_since: from },
+        WholeSpan::Recent { failures_from: from, successes_from: from, to: read_at },
+    ];
+    for (read, span) in (1..).zip(spans) {
+        tell(News::Began { source: "acme", read, counts: read == 2 });
+        let mut rows = (0..8).map(|place| row(place, place >= 6));
+        tell(News::Rows { source: "acme", read, rows: &mut rows });
+        tell(News::Whole { source: "acme", scope, read, span });
+    }
+    state
+}
+
+fn metrics_of(state: &State, policy: &Policy) -> String {
+    let families = crate::metrics::state::families(state, policy, 12);
+    TextEncoder::new().encode_to_string(&families).expect("families have series")
+}
+
+#[test]
+fn the_series_of_the_contract_are_there() {
+    let policy = policy();
+    let text = metrics_of(&seen(&policy), &policy);
+    let expected = [
+        r#"deliveries_total{source="acme",offer="11",affiliate="7"} "#,
+        r#"delivery_failures_total{source="acme",offer="11",affiliate="7",reason="http_503"} 6"#,
+        r#"deliveries_open{source="acme",offer="11",affiliate="7"} 6"#,
+        r#"deliveries_ended_total{source="acme",state="recovered"} 0"#,
+        r#"deliveries_ended_total{source="acme",state="exhausted"} 0"#,
+        r#"deliveries_ended_total{source="acme",state="abandoned"} 0"#,
+        r#"deliveries_ended_total{source="acme",state="vanished"} 0"#,
+        r#"deliveries_ended_total{source="acme",state="resent"} 0"#,
+        r#"delivery_recovery_seconds_bucket{source="acme",le="60"} 0"#,
+        r#"delivery_recovery_seconds_count{source="acme"} 0"#,
+        r#"host_failures_total{source="acme",host="s2s.example.com",reason="http_503"} 6"#,
+        r#"postback_active{source="acme",postback="108"} 1"#,
+        r#"postback_streak{source="acme",postback="108"} "#,
+        r#"alerts{rule="failing",severity="critical",state="firing"} 1"#,
+        r#"rule_unknown_total{rule="failing"} "#,
+        r#"source_watermark_timestamp_seconds{source="acme"} 1772366"#,
+        r#"source_blind{source="acme"} 0"#,
+        r#"outbox_pending{receiver="on-call"} "#,
+        r#"outbox_dead_letters{receiver="partners"} 0"#,
+        r#"offer_info{source="acme",id="11",name="Meal \"Kit\""} 1"#,
+        r#"build_info{version="0.1.0",revision="#,
+        "config_hash 12",
+    ];
+    for series in expected {
+        assert!(text.contains(&format!("\npostwatch_{series}")), "no {series} in\n{text}");
+    }
+}
+
+#[test]
+fn series_go_with_what_they_tell_of() {
+    let policy = policy();
+    let text = metrics_of(&State::default(), &policy);
+    assert!(!text.contains("acme"), "{text}");
+}
+
+#[test]
+fn a_hostile_name_stays_a_name() {
+    let policy = policy();
+    let state = seen(&policy);
+    let metrics = metrics_of(&state, &policy);
+    let name = "name=\"<script>alert(\\\"1\\\")</script>\\\\\\n\u{202E}& co\"} 1\n";
+    assert!(metrics.contains(name), "{metrics}");
+    let page = page::page(NOW, &policy, &state, None).into_string();
+    assert!(page.contains("&lt;script&gt;alert(&quot;1&quot;)&lt;/script&gt;"), "{page}");
+    assert!(!page.contains("<script"), "{page}");
+    assert!(!page.contains("href=\"javascript:"), "{page}");
+}
+
+#[test]
+fn nothing_personal_is_shown() {
+    let policy = policy();
+    let state = seen(&policy);
+    let page = page::page(NOW, &policy, &state, None).into_string();
+    for text in [page, metrics_of(&state, &policy)] {
+        assert!(text.contains("s2s.example.com"), "{text}");
+        assert!(!text.contains("secret"), "{text}");
+    }
+}
+
+#[test]
+fn all_is_well_only_where_everything_is_in_sight() {
+    let policy = policy();
+    let check = |change: fn(&mut State), expected: &str| {
+        let mut state = seen(&policy);
+        change(&mut state);
+        let page = page::page(NOW, &policy, &state, None).into_string();
+        let (_, rest) = page.split_once("<h1>").expect("the page has a headline");
+        assert!(rest.starts_with(expected), "{expected}: {rest:.200}");
+    };
+    check(|_| {}, "1 alert firing, critical");
+    check(|state| state.alerts.clear(), "All quiet: acme was read whole 20\u{a0}s ago");
+    check(
+        |state| {
+            state.alerts.clear();
+            let source = state.sources.get_mut("acme").expect("it was read");
+            source.sight.trouble = Some("429".into());
+        },
+        "No alert, but not everything is in sight",
+    );
+    check(|state| *state = State::default(), "No alert, but not everything is in sight");
+    let page = page::page(NOW, &policy, &seen(&policy), Some("disk full")).into_string();
+    assert!(page.contains("The store cannot be written"), "{page}");
+    assert!(page.contains("disk full"), "{page}");
+}
+
+/// A service without pollers: the test says what was read.
+struct Served {
+    address: std::net::SocketAddr,
+    keeper: mpsc::Sender<Message>,
+    scope: u64,
+}
+
+async fn serve_at(is_loopback: bool) -> Served {
+    let policy = Arc::new(policy());
+    let scope = policy.sources[0].scopes[0].key();
+    let metrics = Metrics::new();
+    let clock = Clock::System;
+    let notify = Arc::new(Notify::new());
+    let store = MemoryStore::default();
+    let keeper = Keeper::open(store, policy.clone(), clock, metrics.clone(), notify);
+    let keeper = keeper.expect("an empty store opens");
+    let web = Web { view: keeper.view(), policy, metrics, clock, config_hash: 1, is_loopback };
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port is free");
+    let address = listener.local_addr().expect("it is bound");
+    tokio::spawn(serve(listener, router(web), std::future::pending()));
+    Served { address, keeper: keeper.start(), scope }
+}
+
+impl Served {
+    async fn get(&self, path: &str, host: &str) -> String {
+        let mut stream = TcpStream::connect(self.address).await.expect("it listens");
+        let request = format!("GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n");
+        stream.write_all(request.as_bytes()).await.expect("it reads");
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.expect("it answers in UTF-8");
+        answer
+    }
+
+    async fn read_whole(&self) {
+        let source = || "acme".to_owned();
+        let began = Message::Began { source: source(), read: 1, counts: false };
+        self.keeper.send(began).await.expect("the keeper runs");
+        let to = Clock::System.now();
+        let span = WholeSpan::Lookback { to, successes_since: to };
+        let (done, stored) = oneshot::channel();
+        let whole = Message::Whole { source: source(), scope: self.scope, read: 1, span, done };
+        self.keeper.send(whole).await.expect("the keeper runs");
+        stored.await.expect("the keeper answers").expect("it is stored");
+    }
+}
+
+#[tokio::test]
+async fn it_is_ready_once_each_source_was_read() {
+    let served = serve_at(true).await;
+    let answer = served.get("/readyz", "localhost").await;
+    assert!(answer.starts_with("HTTP/1.1 503"), "{answer}");
+    assert!(answer.ends_with("Source acme: not read whole yet.\n"), "{answer}");
+    served.read_whole().await;
+    let answer = served.get("/readyz", "localhost").await;
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+}
+
+#[test]
+fn a_blind_source_is_ready_and_a_broken_store_is_not() {
+    let policy = policy();
+    let mut state = State::default();
+    let mut tell = |now, news: News<'_>| drop(turn(now, &policy, &mut state, news));
+    tell(NOW, News::Started);
+    let trouble = "the key\nis refused".to_owned();
+    tell(NOW, News::Failed { source: "acme", trouble });
+    let expected = ["Source acme: the last poll failed: the key is refused"];
+    assert_eq!(ready::missing(&policy, &state, None), expected);
+    let mut tell = |now, news: News<'_>| drop(turn(now, &policy, &mut state, news));
+    tell(NOW + Duration::from_secs(3600), News::Tick);
+    assert_eq!(ready::missing(&policy, &state, None), [""; 0]);
+    let missing = ready::missing(&policy, &state, Some("disk full"));
+    assert_eq!(missing, ["The store cannot be written: disk full"]);
+}
+
+#[tokio::test]
+async fn everybody_beyond_loopback_gets_numbers_and_health_only() {
+    let served = serve_at(false).await;
+    let check = async |path: &str, status: &str| {
+        let answer = served.get(path, "postwatch.example.com").await;
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status}")), "{path}: {answer}");
+        answer
+    };
+    assert!(check("/", "403").await.contains("ssh -L"));
+    check("/metrics", "200").await;
+    check("/healthz", "200").await;
+    check("/readyz", "503").await;
+    check("/nothing", "404").await;
+}
+
+#[tokio::test]
+async fn a_strangers_name_for_loopback_is_refused() {
+    let served = serve_at(true).await;
+    let check = async |host: &str, status: &str| {
+        let answer = served.get("/", host).await;
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status}")), "{host}: {answer}");
+        answer
+    };
+    check("evil.example", "403").await;
+    let page = check("localhost:9467", "200").await;
+    assert!(page.contains("content-security-policy: default-src 'none'"), "{page}");
+    assert!(page.contains("cache-control: no-store"), "{page}");
+}
+
+#[tokio::test]
+async fn metrics_come_in_the_text_format_with_those_of_the_process() {
+    let served = serve_at(true).await;
+    let answer = served.get("/metrics", "127.0.0.1").await;
+    assert!(answer.contains("content-type: text/plain; version=0.0.4"), "{answer}");
+    assert!(answer.contains("\nprocess_open_fds "), "{answer}");
+    assert!(answer.contains("\npostwatch_source_blind{source=\"acme\"} 0"), "{answer}");
+}

@@ -62,8 +62,8 @@ fn article(now: Timestamp, facts: Option<&Facts>, told: &AlertFacts) -> Markup {
             @if is_quiet {
                 p { "Its condition is clear, but no success proves a cure." }
             }
-            @if let Some(cause) = &told.cause { (cause_(cause)) }
             (readings(&told.readings))
+            @if let Some(cause) = &told.cause { (cause_(cause)) }
             @for note in &told.notes { p.note { (name(note)) } }
             (labels(facts, told))
             (runbook(told.runbook.as_deref()))
@@ -83,26 +83,15 @@ fn cause_(cause: &Cause) -> Markup {
     }
 }
 
+/// What was compared, as of the moment it fired.
 fn readings(readings: &[Reading]) -> Markup {
     html! {
         @if !readings.is_empty() {
-            div.scroll {
-                table {
-                    thead {
-                        tr {
-                            th scope="col" { "measure" }
-                            th.number scope="col" { "when it fired" }
-                            th.number scope="col" { "threshold" }
-                        }
-                    }
-                    tbody {
-                        @for reading in readings {
-                            tr {
-                                th scope="row" { (reading.measure) }
-                                td.number { (reading.value) }
-                                td.number { (reading.threshold) }
-                            }
-                        }
+            dl.figures aria-label="when it fired" {
+                @for reading in readings {
+                    div {
+                        dt { (reading.measure) }
+                        dd { (reading.value) " " span.moment { (reading.threshold) } }
                     }
                 }
             }

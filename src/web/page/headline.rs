@@ -59,20 +59,24 @@ pub fn headline(
         let text = "The store cannot be written: nothing is read on until it can".to_owned();
         return Headline { tone: Tone::Critical, text, lead };
     }
-    if alerts.firing == 0 && alerts.pending > 0 {
-        lead.push(format!("{} pending.", count(alerts.pending, "alert is", "alerts are")));
-    }
-    let text =
-        alerts.told().unwrap_or_else(|| match (policy.sources.is_empty(), unseen.is_empty()) {
-            (true, _) => "Nothing is watched: no source is configured".to_owned(),
-            (false, false) => "No alert, but not everything is in sight".to_owned(),
-            (false, true) => all_quiet(now, policy, state),
-        });
+    let is_seen = unseen.is_empty() && !policy.sources.is_empty();
+    let text = match (alerts.told(), policy.sources.is_empty()) {
+        (Some(told), _) => {
+            lead.extend(is_seen.then(|| format!("{}.", read_whole(now, policy, state))));
+            told
+        }
+        (None, true) => "Nothing is watched: no source is configured".to_owned(),
+        (None, false) if !is_seen => "No alert, but not everything is in sight".to_owned(),
+        (None, false) => {
+            lead.extend(below_the_rules(state, &alerts));
+            format!("All quiet: {}", read_whole(now, policy, state))
+        }
+    };
     let tone = if alerts.critical > 0 {
         Tone::Critical
     } else if alerts.firing + alerts.quiet + undelivered > 0 {
         Tone::Warning
-    } else if policy.sources.is_empty() || !unseen.is_empty() {
+    } else if !is_seen {
         Tone::Unknown
     } else {
         Tone::Well
@@ -137,14 +141,25 @@ fn unseen(now: Timestamp, policy: &Policy, state: &State, source: &SourcePolicy)
     }
 }
 
-fn all_quiet(now: Timestamp, policy: &Policy, state: &State) -> String {
+/// What goes on without any alert; `None` where nothing does.
+fn below_the_rules(state: &State, alerts: &Tally) -> Option<String> {
+    if alerts.pending > 0 {
+        return Some(format!("{} pending.", count(alerts.pending, "alert is", "alerts are")));
+    }
+    let sources = state.sources.values();
+    let open: u64 = sources.map(|source| source.facts.deliveries.open().count() as u64).sum();
+    let failing = count(open, "delivery is failing", "deliveries are failing");
+    (open > 0).then(|| format!("{failing}, which no rule finds too much."))
+}
+
+fn read_whole(now: Timestamp, policy: &Policy, state: &State) -> String {
     let whole = policy.sources.iter().filter_map(|source| {
         state.sources.get(&source.name).and_then(|known| known.sight(policy, &source.name).whole_at)
     });
     let oldest = whole.min().map(|at| age(now.since(at))).unwrap_or_default();
     match policy.sources.len() {
-        1 => format!("All quiet: {} was read whole {oldest} ago", policy.sources[0].name),
-        _ => format!("All quiet: every source was read whole within the last {oldest}"),
+        1 => format!("{} was read whole {oldest} ago", policy.sources[0].name),
+        _ => format!("every source was read whole within the last {oldest}"),
     }
 }
 
