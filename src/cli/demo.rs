@@ -100,6 +100,8 @@ async fn listen() -> std::io::Result<TcpListener> {
 
 fn start(config: Config, clock: Clock, listener: TcpListener) -> anyhow::Result<Service> {
     let metrics = Metrics::new();
+    metrics.config_last_reload_successful.set(1);
+    metrics.config_last_reload_timestamp_seconds.set(clock.now().0);
     let mut sources = Vec::new();
     for (policy, source) in config.policy.sources.iter().zip(&config.sources) {
         sources.push((policy.clone(), everflow(source, clock, metrics.clone())?));
