@@ -117,8 +117,7 @@ impl fmt::Display for ConfigError {
                 match source.kind() {
                     std::io::ErrorKind::NotFound =>
                         "name your rules file (`check FILE`, `run --rules FILE`), or go to its folder",
-                    std::io::ErrorKind::IsADirectory =>
-                        "it is a folder; name the file in it",
+                    std::io::ErrorKind::IsADirectory => "it is a folder; name the file in it",
                     _ => "check who may read it",
                 }
             ),

@@ -10,10 +10,24 @@ use tracing_subscriber::{EnvFilter, Layer};
 #[derive(Debug, clap::Args)]
 pub struct LogArgs {
     /// What to log: error, warn, info, debug, or a filter such as postwatch::poll=debug
-    #[arg(long = "log", global = true, env = "POSTWATCH_LOG", value_name = "FILTER", hide_env_values = true)]
+    #[arg(
+        long = "log",
+        global = true,
+        env = "POSTWATCH_LOG",
+        value_name = "FILTER",
+        hide_env_values = true
+    )]
     filter: Option<String>,
     /// How to log: text for people, json for machines, one object a line
-    #[arg(long, hide_possible_values = true, global = true, env = "POSTWATCH_LOG_FORMAT", default_value = "text", value_name = "FORMAT", hide_env_values = true)]
+    #[arg(
+        long,
+        hide_possible_values = true,
+        global = true,
+        env = "POSTWATCH_LOG_FORMAT",
+        default_value = "text",
+        value_name = "FORMAT",
+        hide_env_values = true
+    )]
     log_format: LogFormat,
 }
 
@@ -38,8 +52,7 @@ impl LogArgs {
         let filter = filter.and(filter_fn(|told| {
             told.target().starts_with("postwatch") || *told.level() <= tracing::Level::WARN
         }));
-        let logs =
-            tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_target(false);
+        let logs = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_target(false);
         let coloured = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
         match self.log_format {
             LogFormat::Text => {

@@ -29,10 +29,8 @@ impl SledStore {
     /// Opens the store in `folder`, which is made (mode 0700) where it is missing.
     pub fn open(folder: &Path) -> Result<SledStore, StoreError> {
         make_private_folder(folder).map_err(|error| unusable(folder, &error))?;
-        let config = sled::Config::new()
-            .path(folder)
-            .cache_capacity(CACHE_BYTES)
-            .flush_every_ms(Some(500));
+        let config =
+            sled::Config::new().path(folder).cache_capacity(CACHE_BYTES).flush_every_ms(Some(500));
         let opened = guarded(folder, || config.open());
         let db = opened?.map_err(|error| explain_open(folder, &error))?;
         let file = File::open(folder.join("db")).map_err(|error| unusable(folder, &error))?;
