@@ -1,7 +1,6 @@
 //! Wires the rooms together and runs them until it is told to stop.
 
 use std::collections::BTreeMap;
-use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -143,10 +142,8 @@ async fn tick(keeper: mpsc::Sender<Message>, clock: Clock) {
     }
 }
 
-fn stopped(mut stopping: watch::Receiver<bool>) -> impl Future<Output = ()> + Send {
-    async move {
-        stopping.wait_for(|stop| *stop).await.ok();
-    }
+async fn stopped(mut stopping: watch::Receiver<bool>) {
+    stopping.wait_for(|stop| *stop).await.ok();
 }
 
 /// Where messages say that the page is.

@@ -336,6 +336,7 @@ fn receivers_make_sense() {
 fn a_mail_server_gets_no_password_in_the_clear() {
     for (smtp, expected) in [
         ("smtps://u:p@h:465", ""),
+        ("smtps://u:p@h?ca=/etc/ca.pem", ""),
         ("smtp://u:p@h:587?tls=required", ""),
         ("smtp://u:p@h:587", ""),
         ("smtp://h:25?tls=none", ""),
