@@ -211,12 +211,10 @@ fn explain_open(folder: &Path, error: &sled::Error) -> StoreError {
 fn explain(folder: &Path, error: &sled::Error) -> StoreError {
     match error {
         sled::Error::Io(error) => unusable(folder, error),
-        sled::Error::Corruption { .. } | sled::Error::ReportableBug(_) => {
-            damaged(folder, &error.to_string())
-        }
-        sled::Error::CollectionNotFound(_) | sled::Error::Unsupported(_) => {
-            damaged(folder, &error.to_string())
-        }
+        sled::Error::Corruption { .. } => damaged(folder, NO_SENSE),
+        sled::Error::ReportableBug(_)
+        | sled::Error::CollectionNotFound(_)
+        | sled::Error::Unsupported(_) => damaged(folder, &error.to_string()),
     }
 }
 
@@ -230,6 +228,8 @@ fn damaged(folder: &Path, why: &str) -> StoreError {
     ))
 }
 
+const NO_SENSE: &str = "its content makes no sense";
+
 /// sled panics over some of the damage that it finds: to whoever starts the
 /// service that is one more damaged store, and no reason for a backtrace.
 fn guarded<T>(folder: &Path, reading: impl FnOnce() -> T) -> Result<T, StoreError> {
@@ -242,7 +242,7 @@ fn guarded<T>(folder: &Path, reading: impl FnOnce() -> T) -> Result<T, StoreErro
         let text = panic.downcast_ref::<String>().map(String::as_str);
         let text = text.or_else(|| panic.downcast_ref::<&str>().copied());
         tracing::debug!(panic = text, "sled gave up");
-        damaged(folder, "its content makes no sense")
+        damaged(folder, NO_SENSE)
     })
 }
 
