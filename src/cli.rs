@@ -26,10 +26,13 @@ Try it, with nothing to configure:
 Watch your network:
   export EVERFLOW_API_KEY=…  SLACK_BOT_TOKEN=…
   postwatch check rules.yaml     every mistake of the file at once
+  postwatch check --online       do the keys and logins work? sends nothing
   postwatch run                  the service; its page is at http://127.0.0.1:9467/
 
-Exit codes: 0 fine · 1 it ran and the answer is no (invalid rules) · 2 wrong usage ·
-3 cannot start (port taken, store locked or damaged, key refused)";
+`postwatch help COMMAND` has examples of each.
+
+Exit codes: 0 fine · 1 it ran and the answer is no (invalid rules) · 2 wrong usage or an
+unreadable file · 3 cannot start (port taken, store locked or damaged, key refused)";
 
 #[derive(Debug, Parser)]
 #[command(name = "postwatch", version, about = ABOUT, max_term_width = 100)]
@@ -56,7 +59,7 @@ impl Cli {
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
         let ended = match self.command {
             Command::Demo(args) => runtime.block_on(demo::run(args)),
-            Command::Run(args) => runtime.block_on(run::run(args)),
+            Command::Run(args) => runtime.block_on(run::run(args, &self.logs)),
             Command::Check(args) => {
                 check::run_with(&args, &|config| runtime.block_on(online::try_all(config)))
             }

@@ -112,9 +112,14 @@ impl fmt::Display for ConfigError {
         match self {
             ConfigError::Unreadable { path, source } => write!(
                 f,
-                "{} cannot be read ({}): name the file with `--rules`, or check who may read it",
+                "{} cannot be read ({source}): {}",
                 path.display(),
-                source.kind()
+                match source.kind() {
+                    std::io::ErrorKind::NotFound =>
+                        "name your rules file (`check FILE`, `run --rules FILE`), or go to its folder",
+                    std::io::ErrorKind::IsADirectory => "it is a folder; name the file in it",
+                    _ => "check who may read it",
+                }
             ),
             ConfigError::Invalid { path, report } => {
                 for (index, mistake) in report.mistakes.iter().enumerate() {

@@ -14,7 +14,7 @@ fn main() -> ExitCode {
         Ok(code) => code,
         Err(error) => {
             eprintln!("postwatch: {error:#}");
-            ExitCode::from(1)
+            ExitCode::from(postwatch::cli::CANNOT_START)
         }
     }
 }

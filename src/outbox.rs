@@ -18,9 +18,6 @@ use crate::domain::url;
 use crate::metrics::Metrics;
 use crate::pipeline::{Message, View};
 
-/// How long a send under way may take once the service stops.
-const STOP_WITHIN: Duration = Duration::from_secs(4);
-
 /// What a sender needs; clones go into the sends under way.
 #[derive(Clone)]
 pub struct Outbox {
@@ -37,7 +34,8 @@ pub struct Outbox {
 
 impl Outbox {
     /// Sends until `stop` says so; then waits for the sends under way, because
-    /// an answer that nobody hears is a message sent twice.
+    /// an answer that nobody hears is a message sent twice. How long, the caller
+    /// decides: dropping this ends them.
     pub async fn run(self, mut stop: watch::Receiver<bool>) {
         let mut sends: JoinSet<String> = JoinSet::new();
         let mut busy: HashSet<String> = HashSet::new();
@@ -58,9 +56,7 @@ impl Outbox {
                 _ = stop.changed() => {}
             }
         }
-        tokio::time::timeout(STOP_WITHIN, async { while sends.join_next().await.is_some() {} })
-            .await
-            .ok();
+        while sends.join_next().await.is_some() {}
     }
 
     /// The first waiting notice of each receiver that is not busy, if its time has come.
@@ -137,12 +133,12 @@ impl Outbox {
                 (Outcome::Sent { thread }, "sent", notice.reason.as_str())
             }
             Err(SendError::Temporary { retry_after, reason, message }) => {
-                tracing::warn!(receiver = notice.receiver, notice = notice.id, %message, "a message was not taken; it is tried again");
+                tracing::warn!(receiver = notice.receiver, notice = notice.id, error = %message, "a message was not taken; it is tried again");
                 let chance = fastrand::f64();
                 (Outcome::Failed { retry_after, message, chance }, "retried", reason)
             }
             Err(SendError::Permanent { reason, message }) => {
-                tracing::error!(receiver = notice.receiver, notice = notice.id, %message, "a message was refused");
+                tracing::error!(receiver = notice.receiver, notice = notice.id, error = %message, "a message was refused; it is kept, and the route's fallback gets it");
                 (Outcome::Refused { message }, "failed", reason)
             }
         };

@@ -18,8 +18,12 @@ use crate::source::ReportApi;
 use crate::store::{Store, StoreError};
 use crate::web::{self, Web};
 
-/// The keeper gets this long for its last commit.
-const STOP_WITHIN: Duration = Duration::from_secs(4);
+/// Whoever stops the service kills it after 5 s: everything is at rest before
+/// that. What is not told by then is in the outbox, and the next start tells it.
+const STOP_WITHIN: Duration = Duration::from_millis(4_500);
+
+/// What a slow channel may take of it; the rest is the store's.
+const SENDS_END_WITHIN: Duration = Duration::from_millis(2_500);
 
 /// Everything that a service is made of.
 pub struct Parts<A, S> {
@@ -115,15 +119,21 @@ impl Service {
         for poller in &self.pollers {
             poller.abort();
         }
+        let deadline = tokio::time::Instant::now() + STOP_WITHIN;
         self.stop.send(true).ok();
-        self.outbox.await.ok();
+        // Dropping the task drops its sends with it: none settles behind the store's back.
+        let mut outbox = self.outbox;
+        if tokio::time::timeout(SENDS_END_WITHIN, &mut outbox).await.is_err() {
+            tracing::warn!("a message is still under way: the next start sends it again");
+            outbox.abort();
+        }
         self.web.abort();
         let (done, rested) = oneshot::channel();
         let resting = async {
             self.keeper.send(Message::Stop { done }).await.ok();
             rested.await.unwrap_or(Ok(()))
         };
-        tokio::time::timeout(STOP_WITHIN, resting)
+        tokio::time::timeout_at(deadline, resting)
             .await
             .unwrap_or_else(|_| Err("the store did not come to rest in time".to_owned()))
     }

@@ -13,19 +13,35 @@ use serde_json::json;
 
 use crate::config::{self, Config, ConfigError, Mistake, Report};
 
-/// What `postwatch check` is asked to do.
+/// Find every mistake of a rules file at once, and say what to write instead
+///
+/// Each is shown as FILE:LINE:COL with the line itself; secrets are masked, so that the
+/// output can be pasted anywhere. Warnings are told too: rules that can never fire, alerts
+/// that nobody gets. Reads nothing but the file, the environment, and the files of secrets
+/// it names, unless --online asks for more.
 #[derive(Debug, Clone, clap::Args)]
+#[command(after_help = EXAMPLES)]
 pub struct CheckArgs {
     /// The rules file
     #[arg(default_value = "rules.yaml", env = "POSTWATCH_RULES")]
     pub file: PathBuf,
-    /// Also try each API key at the network
+    /// Also try each API key, Slack token and SMTP login; sends nothing to anybody, takes 30 s
+    /// at most
     #[arg(long)]
     pub online: bool,
     /// Print JSON for scripts
     #[arg(long)]
     pub json: bool,
 }
+
+const EXAMPLES: &str = "\
+Examples:
+  postwatch check                           the file rules.yaml of this folder
+  postwatch check staging.yaml --online     and do its keys and logins work?
+  postwatch check --json | jq .mistakes     for editors and CI
+
+Exit codes: 0 the file is fine (warnings included) · 1 it has mistakes, or with --online
+something was refused · 2 wrong usage, or the file cannot be read";
 
 /// What one try of `--online` found: a sentence, either way.
 #[derive(Debug, Clone, PartialEq)]
@@ -66,7 +82,8 @@ pub fn run_with(args: &CheckArgs, try_online: TryOnline<'_>) -> anyhow::Result<E
         let paint = Paint { on: wants_colour() };
         let mut shown = as_text(&file, &text, &report, paint);
         trials.iter().for_each(|trial| shown.push_str(&as_line(trial, paint)));
-        shown + &summary(&file, config.as_ref(), &report) + "\n"
+        shown += &summary(&file, config.as_ref(), &report);
+        shown + &refused(&trials) + "\n"
     };
     std::io::stdout().write_all(shown.as_bytes())?;
     Ok(ExitCode::from(u8::from(!valid)))
@@ -171,6 +188,14 @@ fn summary(file: &str, config: Option<&Config>, report: &Report) -> String {
             counted(config.receivers.len(), "receiver"),
             counted(config.policy.routes.len(), "route"),
         ),
+    }
+}
+
+/// The last line must not say that all is well when it is not.
+fn refused(trials: &[Trial]) -> String {
+    match trials.iter().filter(|trial| trial.outcome.is_err()).count() {
+        0 => String::new(),
+        count => format!("; but {count} of {} tried online do not work", trials.len()),
     }
 }
 

@@ -1,30 +1,51 @@
-//! `postwatch check --online`: tries what a rules file names. Sends nothing to
-//! anybody.
+//! `postwatch check --online`: tries what a rules file names, all of it at the
+//! same time. Sends nothing to anybody.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::time::Duration;
 
 use super::check::Trial;
-use super::run::{channel, everflow};
+use super::run::{channel, everflow_within};
 use crate::clock::Clock;
 use crate::config::{Config, Receiver, SourceConfig};
 use crate::metrics::Metrics;
-use crate::source::ReportApi;
+use crate::source::{Budget, ReportApi};
+
+/// A person waits for the answer: what has not answered by then does not work.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// One try, and one more for a connection that was unlucky.
+fn budget() -> Budget {
+    Budget { attempts: 2, request_timeout: Duration::from_secs(8), ..Budget::default() }
+}
 
 /// Asks each network who the key belongs to, and each channel whether it would
 /// take a message.
 pub async fn try_all(config: &Config) -> Vec<Trial> {
-    let mut trials = Vec::new();
-    for source in &config.sources {
-        let what = format!("source \"{}\"", source.name);
-        trials.push(Trial { what, outcome: try_source(source).await });
-    }
-    for receiver in &config.receivers {
-        let what = format!("receiver \"{}\"", receiver.name);
-        trials.push(Trial { what, outcome: try_receiver(receiver).await });
-    }
-    trials
+    type Trying<'a> = Pin<Box<dyn Future<Output = Trial> + 'a>>;
+    let sources = config.sources.iter().map(|source| -> Trying<'_> {
+        Box::pin(within(format!("source \"{}\"", source.name), try_source(source)))
+    });
+    let receivers = config.receivers.iter().map(|receiver| -> Trying<'_> {
+        Box::pin(within(format!("receiver \"{}\"", receiver.name), try_receiver(receiver)))
+    });
+    futures_util::future::join_all(sources.chain(receivers)).await
+}
+
+async fn within(what: String, trying: impl Future<Output = Result<String, String>>) -> Trial {
+    let outcome = tokio::time::timeout(PATIENCE, trying).await.unwrap_or_else(|_| {
+        Err(format!(
+            "no answer within {} s: check the address, and this machine's network and firewall",
+            PATIENCE.as_secs()
+        ))
+    });
+    Trial { what, outcome }
 }
 
 async fn try_source(source: &SourceConfig) -> Result<String, String> {
-    let api = everflow(source, Clock::System, Metrics::new()).map_err(|e| e.to_string())?;
+    let api = everflow_within(budget(), source, Clock::System, Metrics::new())
+        .map_err(|e| e.to_string())?;
     let network = api.connect().await.map_err(|error| error.to_string())?;
     Ok(format!("the key works: network {} ({})", network.name, network.id))
 }

@@ -4,15 +4,19 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::Context;
 use tokio::signal::unix::{SignalKind, signal};
 
+use super::{CANNOT_START, WRONG_USAGE};
 use crate::clock::Clock;
 use crate::domain::time::Timestamp;
 use crate::simulate::{self, Running, Scenario};
 
-/// Serve a simulated affiliate network to try postwatch, or anything else, against.
+/// Serve a simulated affiliate network to try postwatch, or anything else, against
+///
+/// Prints the base URL and the key, as a source for rules.yaml, and runs until it is
+/// interrupted. It keeps nothing.
 #[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
 pub struct SimulateArgs {
     /// Where the simulated API listens
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:9468")]
@@ -20,13 +24,22 @@ pub struct SimulateArgs {
     /// A scenario in YAML; without it, an hour with one incident of each kind
     #[arg(long, value_name = "FILE")]
     scenario: Option<PathBuf>,
-    /// Of all chance; the scenario's own seed where it is left out
+    /// The same seed gives the same network; left out: the scenario's own
     #[arg(long)]
     seed: Option<u64>,
     /// Simulated seconds in a real one
     #[arg(long, default_value_t = 1.0, value_parser = speed)]
     speed: f64,
 }
+
+const EXAMPLES: &str = "\
+Examples:
+  postwatch simulate                       an hour with one incident of each kind
+  postwatch simulate --listen 127.0.0.1:0  on a free port, which it prints
+  postwatch simulate --scenario my.yaml --seed 7
+
+Exit codes: 0 it was stopped · 1 the scenario is wrong · 2 wrong usage, or the scenario
+cannot be read · 3 cannot start: the port is taken";
 
 fn speed(text: &str) -> Result<f64, String> {
     match text.parse::<f64>() {
@@ -37,7 +50,13 @@ fn speed(text: &str) -> Result<f64, String> {
 
 /// Serves until SIGINT or SIGTERM. 3 where the port is taken.
 pub async fn run(args: SimulateArgs) -> anyhow::Result<ExitCode> {
-    let scenario = scenario(&args)?;
+    let scenario = match scenario(&args) {
+        Ok(scenario) => scenario,
+        Err((code, why)) => {
+            eprintln!("postwatch simulate: {why}");
+            return Ok(ExitCode::from(code));
+        }
+    };
     let clock = clock(args.speed);
     let key = scenario.api_key.clone();
     // Before the server starts: a signal must find somebody who listens.
@@ -50,7 +69,7 @@ pub async fn run(args: SimulateArgs) -> anyhow::Result<ExitCode> {
                 "postwatch simulate: cannot listen on {}: {error}; choose another address with --listen",
                 args.listen
             );
-            return Ok(ExitCode::from(3));
+            return Ok(ExitCode::from(CANNOT_START));
         }
     };
     introduce(&network, &key, args.speed);
@@ -69,14 +88,17 @@ fn clock(speed: f64) -> Clock {
     }
 }
 
-fn scenario(args: &SimulateArgs) -> anyhow::Result<Scenario> {
+/// The scenario, or the exit code and why.
+fn scenario(args: &SimulateArgs) -> Result<Scenario, (u8, String)> {
     let mut scenario = match &args.scenario {
         None => Scenario::demo(1),
         Some(path) => {
             let name = path.display();
-            let text =
-                std::fs::read_to_string(path).with_context(|| format!("cannot read {name}"))?;
-            Scenario::from_yaml(&text).with_context(|| format!("{name} is no scenario"))?
+            let text = std::fs::read_to_string(path).map_err(|error| {
+                (WRONG_USAGE, format!("cannot read {name} ({error}): name a file with --scenario"))
+            })?;
+            Scenario::from_yaml(&text)
+                .map_err(|error| (1, format!("{name} is no scenario: {error:#}")))?
         }
     };
     scenario.seed = args.seed.unwrap_or(scenario.seed);

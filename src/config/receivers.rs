@@ -133,10 +133,15 @@ fn check_smtp(text: &str) -> Result<(), (&'static str, &'static str)> {
     }
     let mut tls = None;
     for (key, value) in url.query_pairs() {
-        if key != "tls" {
-            return Err(("has an unknown option", "the only one is `tls`, as in `?tls=required`"));
+        match key.as_ref() {
+            "tls" => tls = Some(value.into_owned()),
+            // Whether the file holds an authority shows when the channel is made.
+            "ca" => {}
+            _ => {
+                let hint = "write `?tls=required`, or `?ca=FILE` for a private authority";
+                return Err(("has an unknown option", hint));
+            }
         }
-        tls = Some(value.into_owned());
     }
     let credentials = !url.username().is_empty() || url.password().is_some();
     match tls.as_deref() {

@@ -336,6 +336,7 @@ fn receivers_make_sense() {
 fn a_mail_server_gets_no_password_in_the_clear() {
     for (smtp, expected) in [
         ("smtps://u:p@h:465", ""),
+        ("smtps://u:p@h?ca=/etc/ca.pem", ""),
         ("smtp://u:p@h:587?tls=required", ""),
         ("smtp://u:p@h:587", ""),
         ("smtp://h:25?tls=none", ""),
@@ -407,7 +408,7 @@ fn a_missing_file_says_what_to_do() {
     let error = load(Path::new("no/such/rules.yaml")).expect_err("there is no such file");
     assert_eq!(
         error.to_string(),
-        "no/such/rules.yaml cannot be read (entity not found): name the file with `--rules`, or check who may read it"
+        "no/such/rules.yaml cannot be read (No such file or directory (os error 2)): name your rules file (`check FILE`, `run --rules FILE`), or go to its folder"
     );
 }
 

@@ -32,6 +32,9 @@ pub struct SecondCount {
     pub count: u32,
 }
 
+/// One scope's clean successes.
+type CountsBySecond = BTreeMap<Timestamp, Box<[(DimsId, u32)]>>;
+
 /// What applying an entry did, for those who count windows.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Effect {
@@ -74,7 +77,7 @@ pub struct Facts {
     pub affiliate_names: HashMap<u64, String>,
     pub deliveries: Deliveries,
     /// By scope, then by second.
-    successes: HashMap<u64, BTreeMap<Timestamp, Box<[(DimsId, u32)]>>>,
+    successes: HashMap<u64, CountsBySecond>,
     last_success: HashMap<DimsId, Timestamp>,
     pub postbacks: HashMap<u64, PostbackState>,
     /// By scope.

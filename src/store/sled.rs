@@ -29,15 +29,13 @@ impl SledStore {
     /// Opens the store in `folder`, which is made (mode 0700) where it is missing.
     pub fn open(folder: &Path) -> Result<SledStore, StoreError> {
         make_private_folder(folder).map_err(|error| unusable(folder, &error))?;
-        let db = sled::Config::new()
-            .path(folder)
-            .cache_capacity(CACHE_BYTES)
-            .flush_every_ms(Some(500))
-            .open()
-            .map_err(|error| explain_open(folder, &error))?;
+        let config =
+            sled::Config::new().path(folder).cache_capacity(CACHE_BYTES).flush_every_ms(Some(500));
+        let opened = guarded(folder, || config.open());
+        let db = opened?.map_err(|error| explain_open(folder, &error))?;
         let file = File::open(folder.join("db")).map_err(|error| unusable(folder, &error))?;
         let mut store = SledStore { db, folder: folder.to_owned(), file, written_at: Timestamp(0) };
-        store.written_at = store.last_written_at()?;
+        store.written_at = guarded(folder, || store.last_written_at())??;
         Ok(store)
     }
 
@@ -70,13 +68,21 @@ impl SledStore {
 impl Store for SledStore {
     fn load(&mut self, since: Timestamp, take: &mut dyn FnMut(Stored)) -> Result<u64, StoreError> {
         let (db, folder) = (&self.db, &self.folder);
-        load_from(since, take, |prefix| {
-            let pairs = db.scan_prefix([prefix]).map(move |pair| {
-                let (key, value) = pair.map_err(|error| explain(folder, &error))?;
-                Ok((key.to_vec(), value.to_vec()))
-            });
-            Box::new(pairs)
-        })
+        let loading = || {
+            load_from(since, take, |prefix| {
+                let pairs = db.scan_prefix([prefix]).map(move |pair| {
+                    let (key, value) = pair.map_err(|error| explain(folder, &error))?;
+                    Ok((key.to_vec(), value.to_vec()))
+                });
+                Box::new(pairs)
+            })
+        };
+        match guarded(folder, loading)? {
+            Err(StoreError::Damaged(why)) if !why.starts_with("the store in") => {
+                Err(damaged(folder, &why))
+            }
+            loaded => loaded,
+        }
     }
 
     fn commit(&mut self, now: Timestamp, changes: &Changes) -> Result<(), StoreError> {
@@ -205,17 +211,39 @@ fn explain_open(folder: &Path, error: &sled::Error) -> StoreError {
 fn explain(folder: &Path, error: &sled::Error) -> StoreError {
     match error {
         sled::Error::Io(error) => unusable(folder, error),
-        sled::Error::Corruption { .. } | sled::Error::ReportableBug(_) => {
-            StoreError::Damaged(format!(
-                "the store in {} is damaged ({error}): move the folder aside and start again; \
-                 what the look-back still shows is read anew",
-                folder.display()
-            ))
-        }
-        sled::Error::CollectionNotFound(_) | sled::Error::Unsupported(_) => {
-            StoreError::Damaged(format!("the store in {}: {error}", folder.display()))
-        }
+        sled::Error::Corruption { .. } => damaged(folder, NO_SENSE),
+        sled::Error::ReportableBug(_)
+        | sled::Error::CollectionNotFound(_)
+        | sled::Error::Unsupported(_) => damaged(folder, &error.to_string()),
     }
+}
+
+fn damaged(folder: &Path, why: &str) -> StoreError {
+    // sled's own words run over several lines and are for its authors.
+    let why = why.lines().next().unwrap_or_default();
+    StoreError::Damaged(format!(
+        "the store in {} is damaged ({why}): move the folder aside and start again; what the \
+         look-back still shows is read anew, and alerts that still hold are told again",
+        folder.display()
+    ))
+}
+
+const NO_SENSE: &str = "its content makes no sense";
+
+/// sled panics over some of the damage that it finds: to whoever starts the
+/// service that is one more damaged store, and no reason for a backtrace.
+fn guarded<T>(folder: &Path, reading: impl FnOnce() -> T) -> Result<T, StoreError> {
+    let usual = std::panic::take_hook();
+    std::panic::set_hook(Box::new(|_| {}));
+    // What was half read is dropped unseen: the caller gets an error instead.
+    let read = std::panic::catch_unwind(std::panic::AssertUnwindSafe(reading));
+    std::panic::set_hook(usual);
+    read.map_err(|panic| {
+        let text = panic.downcast_ref::<String>().map(String::as_str);
+        let text = text.or_else(|| panic.downcast_ref::<&str>().copied());
+        tracing::debug!(panic = text, "sled gave up");
+        damaged(folder, NO_SENSE)
+    })
 }
 
 fn unusable(folder: &Path, error: &io::Error) -> StoreError {

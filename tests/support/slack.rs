@@ -81,6 +81,11 @@ impl FakeSlack {
         self.lock().calls.clone()
     }
 
+    /// How many of the scripted faults have not happened yet.
+    pub fn faults_left(&self) -> usize {
+        self.lock().faults.len()
+    }
+
     /// What a strict Slack had against our messages; empty in a good test.
     pub fn refusals(&self) -> Vec<String> {
         self.lock().refusals.clone()

@@ -1,0 +1,17 @@
+//! The program as a user meets it: the real binary, its exit codes, its
+//! sentences, and that it shows no secret, whatever goes wrong.
+
+mod support;
+
+#[path = "cli/bad_input.rs"]
+mod bad_input;
+#[path = "cli/check.rs"]
+mod check;
+#[path = "cli/help.rs"]
+mod help;
+#[path = "cli/program.rs"]
+mod program;
+#[path = "cli/running.rs"]
+mod running;
+#[path = "cli/stop.rs"]
+mod stop;
