@@ -2,7 +2,6 @@
 //! a restart apply the same entries in the same order and reach the same facts.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -219,10 +218,8 @@ impl Facts {
         named(self.offer_names.get(&id), id)
     }
 
-    /// Forgets what lies before the look-back that ends at the watermark.
-    pub fn evict(&mut self, lookback: Duration) {
-        let Some(at) = self.watermark else { return };
-        let until = at - lookback;
+    /// Forgets what lies at or before `until`.
+    pub fn evict(&mut self, until: Timestamp) {
         self.deliveries.evict(until);
         for seconds in self.successes.values_mut() {
             while seconds.first_entry().is_some_and(|entry| *entry.key() <= until) {

@@ -134,7 +134,11 @@ impl Turn<'_> {
             source.sight.started_at = now;
             if let Some(policy) = self.policy.source(name) {
                 source.facts.retain_scopes(&policy.scope_keys().collect());
-                source.facts.evict(policy.lookback);
+                let at = source.facts.watermark.map(|at| at.floor_to(self.policy.evaluate_every));
+                let back = self.policy.longest_window().max(policy.lookback);
+                if let Some(at) = at {
+                    source.facts.evict(at - back);
+                }
             }
         }
         self.recount_windows();

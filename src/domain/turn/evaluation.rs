@@ -243,7 +243,7 @@ impl Turn<'_> {
 
     fn drop_what_is_past(&mut self, policy: &SourcePolicy, at: Timestamp) {
         let Some(source) = self.state.sources.get_mut(&policy.name) else { return };
-        source.facts.evict(policy.lookback);
+        source.facts.evict(at - self.policy.longest_window().max(policy.lookback));
         let Some(windows) = &mut source.windows else { return };
         if windows.pruned_at.floor_to(PRUNE_EVERY) < at.floor_to(PRUNE_EVERY) {
             windows.prune(at, policy.lookback);

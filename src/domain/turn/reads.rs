@@ -47,11 +47,12 @@ impl<'a> Turn<'a> {
         let Some(source) = self.state.sources.get_mut(&policy.name) else { return };
         // Older than what is followed: not found in the index, it would count anew.
         let begin = source.facts.watermark.map(|at| at - policy.lookback);
-        if begin.is_some_and(|begin| row.timestamp <= begin) {
+        let identity = Identity::of(&policy.name, row);
+        let is_known = source.facts.deliveries.find(identity).is_some();
+        if !is_known && begin.is_some_and(|begin| row.timestamp <= begin) {
             self.tally.repeated += 1;
             return;
         }
-        let identity = Identity::of(&policy.name, row);
         let (dims, is_new) = source.facts.dims.of_row(row);
         if is_new {
             let record = source.facts.dims.record(dims);
