@@ -99,10 +99,13 @@ impl Facts {
         if before.is_none() || is_new_episode {
             let host = self.dims.symbols.text(dims.host);
             self.counters.add_failure(dims.offer, dims.affiliate, host, delivery.reason);
-            if self.watermark.is_some_and(|at| delivery.timestamp <= at) {
-                self.counters.add_deliveries(dims.offer, dims.affiliate, 1);
-            }
         }
+        let is_passed = |one: &Delivery| self.watermark.is_some_and(|at| one.timestamp <= at);
+        let waited = before.is_some_and(|before| !is_passed(&before));
+        let enters = before.is_none() || is_new_episode || waited;
+        // The watermark will find only the new episode where the one before waited.
+        let late = u64::from(enters && is_passed(&delivery)) + u64::from(is_new_episode && waited);
+        self.counters.add_deliveries(dims.offer, dims.affiliate, late);
         let former_life = before.map_or(Life::Failing, |before| before.life);
         if let Life::Ended { how, at } = delivery.life
             && delivery.life != former_life
