@@ -155,7 +155,8 @@ pub struct SourceState {
 /// A read whose pages arrive; its clean successes count only when it is whole.
 #[derive(Debug, Default)]
 pub struct OpenRead {
-    pub clean: Vec<(Timestamp, DimsId)>,
+    /// With a part of each identity: a page may be read twice within one read.
+    pub clean: Vec<(Timestamp, DimsId, u32)>,
 }
 
 /// What `source-blind` looks at, beyond the coverage.

@@ -69,7 +69,7 @@ impl<'a> Turn<'a> {
             Sighting::CleanSuccess => {
                 self.tally.repeated += 1;
                 if let Some(open) = source.reads.get_mut(&read) {
-                    open.clean.push((row.timestamp, dims));
+                    open.clean.push((row.timestamp, dims, identity.0 as u32));
                 }
             }
             Sighting::New(delivery) => {
@@ -261,12 +261,13 @@ fn note_status(source: &mut SourceState, row: &Row<'_>) {
 fn by_second(
     from: Timestamp,
     to: Timestamp,
-    mut clean: Vec<(Timestamp, DimsId)>,
+    mut clean: Vec<(Timestamp, DimsId, u32)>,
 ) -> Vec<SecondCount> {
-    clean.retain(|(second, _)| (from..=to).contains(second));
+    clean.retain(|(second, _, _)| (from..=to).contains(second));
     clean.sort_unstable();
+    clean.dedup();
     let mut seconds: Vec<SecondCount> = Vec::new();
-    for (second, dims) in clean {
+    for (second, dims, _) in clean {
         match seconds.last_mut().filter(|(last, _)| *last == second) {
             Some((_, counts)) => match counts.last_mut().filter(|(last, _)| *last == dims) {
                 Some((_, count)) => *count += 1,
