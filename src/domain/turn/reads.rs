@@ -138,6 +138,7 @@ impl<'a> Turn<'a> {
             }
             WholeSpan::Older { from, to } => {
                 if policy.successes {
+                    let from = from.max(to - policy.lookback);
                     self.note_missing(policy, scope, read, from, to);
                 }
             }
@@ -190,6 +191,10 @@ impl<'a> Turn<'a> {
         to: Timestamp,
         open: OpenRead,
     ) {
+        // A wall clock that went back asks for a span that ends before it begins.
+        if from > to {
+            return;
+        }
         for (from, to, seconds) in in_small_spans(from, to, by_second(from, to, open.clean)) {
             self.record(&policy.name, Entry::Successes { scope, from, to, seconds });
         }
