@@ -42,8 +42,8 @@ pub enum Effect {
 /// A scope's reading so far.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Coverage {
-    /// From when on this scope's successes are counted; what came before belongs
-    /// to the scopes that stood here then.
+    /// After this the scope's successes are counted; what came until then belongs
+    /// to the scopes that stood here before.
     pub since: Timestamp,
     /// The end of its last unbroken whole read; `None` during the first look-back.
     pub front: Option<Timestamp>,
@@ -232,9 +232,14 @@ impl Facts {
         self.last_success.retain(|_, at| *at > until);
     }
 
-    /// Drops the coverage of scopes that the configuration no longer has.
-    pub fn retain_scopes(&mut self, scopes: &HashSet<u64>) {
-        self.coverage.retain(|scope, _| scopes.contains(scope));
+    /// The scopes read so far that are not among `scopes`.
+    pub fn other_scopes(&self, scopes: &HashSet<u64>) -> Vec<u64> {
+        self.coverage.keys().filter(|scope| !scopes.contains(scope)).copied().collect()
+    }
+
+    /// The last second of this scope's successes.
+    pub fn last_second(&self, scope: u64) -> Option<Timestamp> {
+        self.successes.get(&scope)?.last_key_value().map(|(&second, _)| second)
     }
 
     fn note_success(&mut self, dims: DimsId, at: Timestamp) {

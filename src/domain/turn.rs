@@ -133,13 +133,15 @@ impl Turn<'_> {
         for (name, source) in &mut self.state.sources {
             source.sight.started_at = now;
             if let Some(policy) = self.policy.source(name) {
-                source.facts.retain_scopes(&policy.scope_keys().collect());
                 let at = source.facts.watermark.map(|at| at.floor_to(self.policy.evaluate_every));
                 let back = self.policy.longest_window().max(policy.lookback);
                 if let Some(at) = at {
                     source.facts.evict(at - back);
                 }
             }
+        }
+        for source in &self.policy.sources {
+            self.leave_scopes(source);
         }
         self.recount_windows();
     }

@@ -127,7 +127,8 @@ impl<'a> Turn<'a> {
                 let before = state.facts.coverage.get(&scope).copied();
                 let since = before.map_or(successes_from, |before| before.since);
                 if policy.successes {
-                    self.count_clean(policy, scope, successes_from.max(since), to, open);
+                    let first = Timestamp(since.0 + 1);
+                    self.count_clean(policy, scope, successes_from.max(first), to, open);
                     self.note_missing(policy, scope, read, failures_from.max(successes_from), to);
                 }
                 self.cover(
@@ -180,6 +181,35 @@ impl<'a> Turn<'a> {
             self.judge_passed_moments(policy);
         }
         self.judge_sights();
+    }
+
+    /// Leaves the scopes that are no longer configured. Those that stand in their
+    /// place count from the watermark on; should one come back, it begins anew.
+    pub(super) fn leave_scopes(&mut self, policy: &SourcePolicy) {
+        let Some(state) = self.state.sources.get_mut(&policy.name) else { return };
+        let left = state.facts.other_scopes(&policy.scope_keys().collect());
+        let counted_to = state.facts.watermark;
+        for scope in left {
+            let Some(state) = self.state.sources.get_mut(&policy.name) else { return };
+            let was_read = state.facts.coverage.remove(&scope).is_some_and(|c| c.front.is_some());
+            let last = state.facts.last_second(scope);
+            if was_read {
+                self.forget_coverage(policy, scope);
+            }
+            if let (Some(at), Some(to)) = (counted_to, last)
+                && to > at
+            {
+                let from = Timestamp(at.0 + 1);
+                self.record(&policy.name, Entry::Successes { scope, from, to, seconds: Vec::new() });
+            }
+        }
+    }
+
+    fn forget_coverage(&mut self, policy: &SourcePolicy, scope: u64) {
+        let since = Timestamp::default();
+        let coverage = Coverage { since, front: None, are_successes_read: false };
+        let source = policy.name.clone();
+        self.changes.records.push(Record::Coverage { source, scope, coverage });
     }
 
     /// Replaces the clean successes of `from..=to` by those of this read.
