@@ -141,9 +141,9 @@ pub struct SourceState {
     pub reads: HashMap<u32, OpenRead>,
     pub last_read: u32,
     pub sight: SightState,
-    /// Whether the list of postbacks could be read; else their rows tell whether
-    /// they are active.
-    pub is_status_listed: bool,
+    /// Whether the network refused the list of postbacks: then their rows tell
+    /// whether they are active. Not known before the first answer.
+    pub is_list_refused: bool,
     /// By postback: the newest row's word on whether it is active.
     pub row_status: HashMap<u64, (Timestamp, bool)>,
     /// For each rule, the groups whose alerts are not inactive.

@@ -108,9 +108,11 @@ impl Turn<'_> {
             }
             News::Postbacks { source, statuses } => {
                 if let Some(source) = self.state.sources.get_mut(source) {
-                    source.is_status_listed = statuses.is_some();
+                    source.is_list_refused = statuses.is_none();
                 }
-                self.compare_postbacks(source, statuses.unwrap_or_default());
+                let (now, listed) = (self.now, statuses.unwrap_or_default());
+                let statuses = listed.iter().map(|&(id, is_active)| (id, now, is_active));
+                self.compare_postbacks(source, &statuses.collect::<Vec<_>>());
             }
             News::Settled { number, outcome } => self.settle(number, outcome),
             News::Tick => self.judge_sights(),
@@ -147,18 +149,19 @@ impl Turn<'_> {
     }
 
     /// Compares the postbacks' configurations with what they were: one that went
-    /// from active to inactive is the worst case, and looks like health.
-    fn compare_postbacks(&mut self, source_name: &str, statuses: &[(u64, bool)]) {
+    /// from active to inactive is the worst case, and looks like health. Each
+    /// status says when it was so: an older row changes nothing.
+    fn compare_postbacks(&mut self, source_name: &str, statuses: &[(u64, Timestamp, bool)]) {
         let policy = self.policy;
         let Some(source_policy) = policy.source(source_name) else { return };
-        for &(id, is_active) in statuses {
+        for &(id, told_at, is_active) in statuses {
             let Some(source) = self.state.sources.get_mut(source_name) else { return };
             let before = source.facts.postbacks.get(&id).copied();
-            if before.is_some_and(|before| before.is_active == is_active) {
+            if before.is_some_and(|b| b.is_active == is_active || told_at < b.changed_at) {
                 continue;
             }
             // What was off when first seen was not switched off under our eyes.
-            let changed_at = if before.is_some() { self.now } else { Timestamp(0) };
+            let changed_at = if before.is_some() { told_at } else { Timestamp(0) };
             let state = PostbackState { is_active, changed_at };
             source.facts.postbacks.insert(id, state);
             let source_name = source_name.to_owned();

@@ -151,11 +151,11 @@ impl<'a> Turn<'a> {
     /// Where the list of postbacks cannot be read, the newest row of each tells.
     fn compare_row_statuses(&mut self, policy: &SourcePolicy) {
         let Some(state) = self.state.sources.get(&policy.name) else { return };
-        if state.is_status_listed {
+        if !state.is_list_refused {
             return;
         }
-        let statuses: Vec<(u64, bool)> =
-            state.row_status.iter().map(|(&id, &(_, is_active))| (id, is_active)).collect();
+        let statuses = state.row_status.iter().map(|(&id, &(at, is_active))| (id, at, is_active));
+        let statuses: Vec<_> = statuses.collect();
         self.compare_postbacks(&policy.name, &statuses);
     }
 
