@@ -208,6 +208,11 @@ impl Facts {
         since.max().unwrap_or(Timestamp(i64::MAX))
     }
 
+    /// Whether the first look-back of the scope is whole.
+    pub fn is_looked_back(&self, scope: u64) -> bool {
+        self.coverage.get(&scope).is_some_and(|coverage| coverage.front.is_some())
+    }
+
     pub fn is_active(&self, postback: u64) -> bool {
         self.postbacks.get(&postback).is_none_or(|state| state.is_active)
     }

@@ -37,7 +37,7 @@ impl<'a> Turn<'a> {
             self.read_row(policy, read, &row);
         }
         if let Some(source) = self.state.sources.get_mut(source)
-            && source.facts.watermark.is_none()
+            && policy.scope_keys().any(|scope| !source.facts.is_looked_back(scope))
         {
             source.sight.arriving_at = Some(self.now);
         }
