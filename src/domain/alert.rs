@@ -215,6 +215,7 @@ impl Alert {
         let transition = self.settle(at, rule, is_late, proof);
         match transition {
             Transition::Unchanged if before != self.clone_clocks() => Transition::Waiting,
+            Transition::Forgotten if before == self.clone_clocks() => Transition::Unchanged,
             other => other,
         }
     }
@@ -231,6 +232,11 @@ impl Alert {
 
     pub fn has_ended(&self) -> bool {
         matches!(self.status, Status::Ended { .. })
+    }
+
+    /// Ended, and nothing of it begins anew.
+    pub fn is_over(&self) -> bool {
+        self.has_ended() && self.levels.iter().all(|(_, phase)| *phase == Phase::Inactive)
     }
 
     /// Ends the alert whatever its clocks say.

@@ -260,7 +260,7 @@ impl Turn<'_> {
                 .batches
                 .values()
                 .any(|batch| batch.members.get(key).is_some_and(|told| *told != plan::Told::Ended));
-            let stays = !alert.has_ended() || is_waited_for;
+            let stays = !alert.is_over() || is_waited_for;
             if !stays {
                 alerts.insert(key.clone());
             }

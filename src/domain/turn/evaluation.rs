@@ -68,7 +68,7 @@ impl Turn<'_> {
         source.unknown.resize(policy.rules.len(), 0);
         let Some(windows) = &source.windows else { return };
         let of_source = self.state.alerts.values().filter(|alert| alert.key.source == source_name);
-        for alert in of_source.filter(|alert| !alert.has_ended()) {
+        for alert in of_source.filter(|alert| !alert.is_over()) {
             let Some(place) = policy.rules.iter().position(|rule| rule.name == alert.key.rule)
             else {
                 continue;
@@ -105,8 +105,13 @@ impl Turn<'_> {
             Status::Pending => {
                 self.state.alerts.remove(key);
             }
-            Status::Firing { .. } | Status::Quiet { .. } => alert.end(how, self.now),
-            Status::Ended { .. } => return,
+            // One that had ended may have begun anew: that is over too.
+            Status::Firing { .. } | Status::Quiet { .. } | Status::Ended { .. } => {
+                if alert.is_over() {
+                    return;
+                }
+                alert.end(how, self.now);
+            }
         }
         self.alerts.insert(key.clone());
     }
@@ -174,7 +179,11 @@ impl Turn<'_> {
         match transition {
             Transition::Unchanged => return,
             Transition::Forgotten => {
-                self.state.alerts.remove(key);
+                // Its end may still have to be told, though it was pending anew.
+                let is_pending = |alert: &Alert| !alert.has_ended();
+                if self.state.alerts.get(key).is_some_and(is_pending) {
+                    self.state.alerts.remove(key);
+                }
             }
             Transition::Fired | Transition::Escalated => {
                 if let Some(alert) = self.state.alerts.get(key) {
