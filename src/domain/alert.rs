@@ -135,6 +135,13 @@ pub enum Transition {
     Forgotten,
 }
 
+impl Transition {
+    /// This one, or that something small changed.
+    pub fn or_waiting(self) -> Transition {
+        if self == Transition::Unchanged { Transition::Waiting } else { self }
+    }
+}
+
 impl Phase {
     /// The phase after an evaluation `step` later than the one before.
     pub fn advance(

@@ -151,9 +151,9 @@ impl Turn<'_> {
         };
         let alert = self.state.alerts.entry(key.clone());
         let alert = alert.or_insert_with(|| Alert::new(key.clone(), rule));
-        if let Some(counts) = window.counts(group) {
-            alert.newest_failure = alert.newest_failure.max(counts.newest_failure);
-        }
+        let newest = window.counts(group).map_or(Timestamp(0), |counts| counts.newest_failure);
+        let is_newer = newest > alert.newest_failure;
+        alert.newest_failure = alert.newest_failure.max(newest);
         let is_late = self.now.since(moment.at) > late_after(policy, every);
         let transition = alert.advance(moment.at, every, rule, &verdicts, is_late, |alert| {
             proof(&moment, rule, place, group, alert)
@@ -171,7 +171,8 @@ impl Turn<'_> {
                 source.active[place].insert(group.clone());
             }
         }
-        self.note(&key, transition);
+        // Kept at once: after a restart the window may no longer tell it.
+        self.note(&key, if is_newer { transition.or_waiting() } else { transition });
     }
 
     /// Keeps what changed of an alert, and tells the batches of its routes.
