@@ -223,6 +223,11 @@ impl RuleWindow {
         touched
     }
 
+    /// Has the group judged at the next moment.
+    pub fn touch(&mut self, group: &Group) {
+        self.touched.insert(group.clone());
+    }
+
     /// Forgets groups without anything in them since `until`.
     fn prune(&mut self, until: Timestamp) {
         self.totals.retain(|_, totals| totals.deliveries > 0 || totals.last_delivery > until);

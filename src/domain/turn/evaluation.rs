@@ -130,16 +130,34 @@ impl Turn<'_> {
         }
     }
 
+    /// The answer of each level for a group, lowest first.
+    fn verdicts(&mut self, policy: &SourcePolicy, place: usize, group: &Group) -> Vec<Verdict> {
+        let rule = &self.policy.rules[place];
+        let Some(source) = self.state.sources.get_mut(&policy.name) else { return Vec::new() };
+        let Some(windows) = &mut source.windows else { return Vec::new() };
+        let moment = Moment { at: windows.at, policy, facts: &source.facts, windows };
+        let window = &windows.rules[place];
+        let verdicts: Vec<Verdict> =
+            rule.levels.iter().map(|level| judge(&moment, rule, window, level, group)).collect();
+        let has_failures = window.counts(group).is_some();
+        if verdicts.contains(&Verdict::Unknown) {
+            source.unknown[place] += 1;
+            // It becomes known as more is read, without another row of its own.
+            if policy.successes && has_failures {
+                windows.rules[place].touch(group);
+            }
+        }
+        verdicts
+    }
+
     fn judge_group(&mut self, policy: &SourcePolicy, place: usize, group: &Group) {
+        let verdicts = self.verdicts(policy, place, group);
         let rule = &self.policy.rules[place];
         let every = self.policy.evaluate_every;
         let Some(source) = self.state.sources.get_mut(&policy.name) else { return };
         let Some(windows) = &source.windows else { return };
         let window = &windows.rules[place];
         let moment = Moment { at: windows.at, policy, facts: &source.facts, windows };
-        let verdicts: Vec<Verdict> =
-            rule.levels.iter().map(|level| judge(&moment, rule, window, level, group)).collect();
-        source.unknown[place] += verdicts.contains(&Verdict::Unknown) as u64;
         let is_active = source.active[place].contains(group);
         if !is_active && !verdicts.contains(&Verdict::True) {
             return;
