@@ -73,7 +73,8 @@ impl Turn<'_> {
             else {
                 continue;
             };
-            let same_levels = alert.levels.len() == policy.rules[place].levels.len();
+            let severities = policy.rules[place].levels.iter().map(|level| level.severity);
+            let same_levels = alert.levels.iter().map(|(severity, _)| *severity).eq(severities);
             match windows.rules[place].grouping.find(&source.facts, &alert.key.group) {
                 Some(group) if same_levels => {
                     source.active[place].insert(group);
