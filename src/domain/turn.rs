@@ -234,21 +234,11 @@ impl Turn<'_> {
         let state = &mut *self.state;
         let notices =
             plan::plan(self.now, self.policy, &state.alerts, &mut state.batches, &mut self.batches);
-        for notice in notices {
-            let batch = self.state.batches.values().find(|batch| batch.id == notice.batch);
-            let fallback = batch
-                .map_or_else(|| self.fallback_of(&notice.receiver), |batch| batch.fallback.clone());
+        for (notice, fallback) in notices {
             self.post(Outgoing::new(notice, fallback));
         }
         self.forget_ended_alerts();
         self.forget_finished_threads();
-    }
-
-    /// The batch of a last message is gone already: its receiver's route tells.
-    fn fallback_of(&self, receiver: &str) -> Vec<String> {
-        let route =
-            self.policy.routes.iter().find(|route| route.to.iter().any(|to| to == receiver));
-        route.map(|route| route.fallback.clone()).unwrap_or_default()
     }
 
     /// An ended alert stays until everybody who has to hear of it was written to.

@@ -112,22 +112,23 @@ fn routes<'a>(
     found
 }
 
-/// Writes every notice that is due, and notes in its batch what it tells.
-/// Touched batches are added to `touched`; finished ones are gone.
+/// Writes every notice that is due, each with its fallback receivers, and notes
+/// in its batch what it tells. Touched batches are added to `touched`; finished ones are gone.
 pub fn plan(
     now: Timestamp,
     policy: &Policy,
     alerts: &BTreeMap<AlertKey, Alert>,
     batches: &mut BTreeMap<BatchKey, Batch>,
     touched: &mut BTreeSet<BatchKey>,
-) -> Vec<Notice> {
+) -> Vec<(Notice, Vec<String>)> {
     let mut notices = Vec::new();
     for (key, batch) in batches.iter_mut() {
         if forget_untold(alerts, batch) {
             touched.insert(key.clone());
         }
         if let Some(reason) = reason_to_notify(now, alerts, batch) {
-            notices.push(write_notice(now, policy, key, batch, reason, alerts));
+            let notice = write_notice(now, policy, key, batch, reason, alerts);
+            notices.push((notice, batch.fallback.clone()));
             touched.insert(key.clone());
         }
     }
