@@ -99,7 +99,8 @@ impl Deliveries {
     /// Forgets what lies at or before `until`, but for what still fails, and for
     /// what a later row may still show: forgotten, it would count anew.
     pub fn evict(&mut self, until: Timestamp) {
-        let is_past = |delivery: &Delivery| !delivery.is_open() && delivery.newest.timestamp <= until;
+        let is_past =
+            |delivery: &Delivery| !delivery.is_open() && delivery.newest.timestamp <= until;
         let past: Vec<Slot> = self
             .by_time
             .range(..=until)

@@ -200,7 +200,10 @@ impl<'a> Turn<'a> {
                 && to > at
             {
                 let from = Timestamp(at.0 + 1);
-                self.record(&policy.name, Entry::Successes { scope, from, to, seconds: Vec::new() });
+                self.record(
+                    &policy.name,
+                    Entry::Successes { scope, from, to, seconds: Vec::new() },
+                );
             }
         }
     }
