@@ -260,7 +260,13 @@ impl<S: Store + 'static> Keeper<S> {
             }
             let timer = self.metrics.store_commit_seconds.with_label_values(&["sled"]);
             let _timer = timer.start_timer();
-            self.store.commit(now, &changes).map(|()| tally)
+            let committed = self.store.commit(now, &changes);
+            if committed.is_err() {
+                // A message that is not durable must not be sent: after a crash
+                // nobody would know of it, and it would be written anew.
+                state.outbox.clear();
+            }
+            committed.map(|()| tally)
         };
         match committed {
             Ok(tally) => {

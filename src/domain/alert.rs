@@ -135,6 +135,13 @@ pub enum Transition {
     Forgotten,
 }
 
+impl Transition {
+    /// This one, or that something small changed.
+    pub fn or_waiting(self) -> Transition {
+        if self == Transition::Unchanged { Transition::Waiting } else { self }
+    }
+}
+
 impl Phase {
     /// The phase after an evaluation `step` later than the one before.
     pub fn advance(
@@ -215,6 +222,7 @@ impl Alert {
         let transition = self.settle(at, rule, is_late, proof);
         match transition {
             Transition::Unchanged if before != self.clone_clocks() => Transition::Waiting,
+            Transition::Forgotten if before == self.clone_clocks() => Transition::Unchanged,
             other => other,
         }
     }
@@ -231,6 +239,11 @@ impl Alert {
 
     pub fn has_ended(&self) -> bool {
         matches!(self.status, Status::Ended { .. })
+    }
+
+    /// Ended, and nothing of it begins anew.
+    pub fn is_over(&self) -> bool {
+        self.has_ended() && self.levels.iter().all(|(_, phase)| *phase == Phase::Inactive)
     }
 
     /// Ends the alert whatever its clocks say.
@@ -374,7 +387,7 @@ mod tests {
                 };
                 let at = Timestamp(10 * i as i64);
                 let transition = alert.advance(at, STEP, &rule, &[verdict], false, |_| proof);
-                let letter = letter(&alert, transition);
+                let letter = letter(&alert);
                 if transition == Transition::Ended {
                     alert = new(&rule);
                 }
@@ -384,13 +397,14 @@ mod tests {
         assert_eq!(shown, expected, "of {verdicts}");
     }
 
-    fn letter(alert: &Alert, transition: Transition) -> char {
-        match (alert.status, transition) {
-            (_, Transition::Forgotten) => '.',
-            (Status::Pending, _) => 'P',
-            (Status::Firing { .. }, _) => 'F',
-            (Status::Quiet { .. }, _) => 'Q',
-            (Status::Ended { .. }, _) => 'R',
+    fn letter(alert: &Alert) -> char {
+        let is_inactive = alert.levels.iter().all(|(_, phase)| *phase == Phase::Inactive);
+        match alert.status {
+            Status::Pending if is_inactive => '.',
+            Status::Pending => 'P',
+            Status::Firing { .. } => 'F',
+            Status::Quiet { .. } => 'Q',
+            Status::Ended { .. } => 'R',
         }
     }
 

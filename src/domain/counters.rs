@@ -48,6 +48,9 @@ impl Recovery {
 
 impl Counters {
     pub fn add_deliveries(&mut self, offer: u64, affiliate: u64, count: u64) {
+        if count == 0 {
+            return;
+        }
         *self.deliveries.entry((offer, affiliate)).or_default() += count;
     }
 

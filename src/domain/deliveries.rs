@@ -96,19 +96,26 @@ impl Deliveries {
         self.by_time.values().flatten().map(|&slot| self.get(slot))
     }
 
-    /// Forgets everything up to and including `until`.
+    /// Forgets what lies at or before `until`, but for what still fails, and for
+    /// what a later row may still show: forgotten, it would count anew.
     pub fn evict(&mut self, until: Timestamp) {
-        while let Some(entry) = self.by_time.first_entry().filter(|entry| *entry.key() <= until) {
-            for slot in entry.remove() {
-                let delivery = *self.get(slot);
-                self.open.remove(&(delivery.newest.tried_at(), slot));
-                if let Ok(entry) =
-                    self.by_identity.find_entry(hash(delivery.identity), |held| *held == slot)
-                {
-                    entry.remove();
-                }
-                self.free.push(slot);
+        let is_past =
+            |delivery: &Delivery| !delivery.is_open() && delivery.newest.timestamp <= until;
+        let past: Vec<Slot> = self
+            .by_time
+            .range(..=until)
+            .flat_map(|(_, slots)| slots.iter().copied())
+            .filter(|&slot| is_past(self.get(slot)))
+            .collect();
+        for slot in past {
+            let delivery = *self.get(slot);
+            self.unlist(slot, &delivery);
+            if let Ok(entry) =
+                self.by_identity.find_entry(hash(delivery.identity), |held| *held == slot)
+            {
+                entry.remove();
             }
+            self.free.push(slot);
         }
     }
 

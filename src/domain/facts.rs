@@ -2,7 +2,6 @@
 //! a restart apply the same entries in the same order and reach the same facts.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -51,8 +50,8 @@ pub enum Effect {
 /// A scope's reading so far.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Coverage {
-    /// From when on this scope's successes are counted; what came before belongs
-    /// to the scopes that stood here then.
+    /// After this the scope's successes are counted; what came until then belongs
+    /// to the scopes that stood here before.
     pub since: Timestamp,
     /// The end of its last unbroken whole read; `None` during the first look-back.
     pub front: Option<Timestamp>,
@@ -108,10 +107,13 @@ impl Facts {
         if before.is_none() || is_new_episode {
             let host = self.dims.symbols.text(dims.host);
             self.counters.add_failure(dims.offer, dims.affiliate, host, delivery.reason);
-            if self.watermark.is_some_and(|at| delivery.timestamp <= at) {
-                self.counters.add_deliveries(dims.offer, dims.affiliate, 1);
-            }
         }
+        let is_passed = |one: &Delivery| self.watermark.is_some_and(|at| one.timestamp <= at);
+        let waited = before.is_some_and(|before| !is_passed(&before));
+        let enters = before.is_none() || is_new_episode || waited;
+        // The watermark will find only the new episode where the one before waited.
+        let late = u64::from(enters && is_passed(&delivery)) + u64::from(is_new_episode && waited);
+        self.counters.add_deliveries(dims.offer, dims.affiliate, late);
         let former_life = before.map_or(Life::Failing, |before| before.life);
         if let Life::Ended { how, at } = delivery.life
             && delivery.life != former_life
@@ -210,6 +212,11 @@ impl Facts {
         since.max().unwrap_or(Timestamp(i64::MAX))
     }
 
+    /// Whether the first look-back of the scope is whole.
+    pub fn is_looked_back(&self, scope: u64) -> bool {
+        self.coverage.get(&scope).is_some_and(|coverage| coverage.front.is_some())
+    }
+
     pub fn is_active(&self, postback: u64) -> bool {
         self.postbacks.get(&postback).is_none_or(|state| state.is_active)
     }
@@ -223,10 +230,8 @@ impl Facts {
         named(self.offer_names.get(&id), id)
     }
 
-    /// Forgets what lies before the look-back that ends at the watermark.
-    pub fn evict(&mut self, lookback: Duration) {
-        let Some(at) = self.watermark else { return };
-        let until = at - lookback;
+    /// Forgets what lies at or before `until`.
+    pub fn evict(&mut self, until: Timestamp) {
         self.deliveries.evict(until);
         for seconds in self.successes.values_mut() {
             while seconds.first_entry().is_some_and(|entry| *entry.key() <= until) {
@@ -236,9 +241,14 @@ impl Facts {
         self.last_success.retain(|_, at| *at > until);
     }
 
-    /// Drops the coverage of scopes that the configuration no longer has.
-    pub fn retain_scopes(&mut self, scopes: &HashSet<u64>) {
-        self.coverage.retain(|scope, _| scopes.contains(scope));
+    /// The scopes read so far that are not among `scopes`.
+    pub fn other_scopes(&self, scopes: &HashSet<u64>) -> Vec<u64> {
+        self.coverage.keys().filter(|scope| !scopes.contains(scope)).copied().collect()
+    }
+
+    /// The last second of this scope's successes.
+    pub fn last_second(&self, scope: u64) -> Option<Timestamp> {
+        self.successes.get(&scope)?.last_key_value().map(|(&second, _)| second)
     }
 
     fn note_success(&mut self, dims: DimsId, at: Timestamp) {

@@ -9,7 +9,7 @@ use super::alert::{Alert, AlertKey};
 use super::counters::Counters;
 use super::delivery::Identity;
 use super::dims::{DimsId, DimsRecord};
-use super::facts::{Coverage, Entry, Facts, PostbackState, SecondCount};
+use super::facts::{Coverage, Entry, Facts, PostbackState};
 use super::notify::plan::{Batch, BatchKey};
 use super::outgoing::Outgoing;
 use super::policy::Policy;
@@ -141,9 +141,9 @@ pub struct SourceState {
     pub reads: HashMap<u32, OpenRead>,
     pub last_read: u32,
     pub sight: SightState,
-    /// Whether the list of postbacks could be read; else their rows tell whether
-    /// they are active.
-    pub is_status_listed: bool,
+    /// Whether the network refused the list of postbacks: then their rows tell
+    /// whether they are active. Not known before the first answer.
+    pub is_list_refused: bool,
     /// By postback: the newest row's word on whether it is active.
     pub row_status: HashMap<u64, (Timestamp, bool)>,
     /// For each rule, the groups whose alerts are not inactive.
@@ -157,7 +157,8 @@ pub struct SourceState {
 pub struct OpenRead {
     /// Whether it reads every clean success of its span.
     pub counts: bool,
-    pub clean: Vec<SecondCount>,
+    /// With a part of each identity: a page may be read twice within one read.
+    pub clean: Vec<(Timestamp, DimsId, u32)>,
     /// Set once it is whole and `clean` is sorted, latest first: from where on it
     /// is still to be counted.
     pub counting_from: Option<Timestamp>,

@@ -120,9 +120,11 @@ impl Turn<'_> {
             }
             News::Postbacks { source, statuses } => {
                 if let Some(source) = self.state.sources.get_mut(source) {
-                    source.is_status_listed = statuses.is_some();
+                    source.is_list_refused = statuses.is_none();
                 }
-                self.compare_postbacks(source, statuses.unwrap_or_default());
+                let (now, listed) = (self.now, statuses.unwrap_or_default());
+                let statuses = listed.iter().map(|&(id, is_active)| (id, now, is_active));
+                self.compare_postbacks(source, &statuses.collect::<Vec<_>>());
             }
             News::Settled { number, outcome } => self.settle(number, outcome),
             News::Tick => self.judge_sights(),
@@ -145,26 +147,33 @@ impl Turn<'_> {
         for (name, source) in &mut self.state.sources {
             source.sight.started_at = now;
             if let Some(policy) = self.policy.source(name) {
-                source.facts.retain_scopes(&policy.scope_keys().collect());
-                source.facts.evict(policy.lookback);
+                let at = source.facts.watermark.map(|at| at.floor_to(self.policy.evaluate_every));
+                let back = self.policy.longest_window().max(policy.lookback);
+                if let Some(at) = at {
+                    source.facts.evict(at - back);
+                }
             }
+        }
+        for source in &self.policy.sources {
+            self.leave_scopes(source);
         }
         self.recount_windows();
     }
 
     /// Compares the postbacks' configurations with what they were: one that went
-    /// from active to inactive is the worst case, and looks like health.
-    fn compare_postbacks(&mut self, source_name: &str, statuses: &[(u64, bool)]) {
+    /// from active to inactive is the worst case, and looks like health. Each
+    /// status says when it was so: an older row changes nothing.
+    fn compare_postbacks(&mut self, source_name: &str, statuses: &[(u64, Timestamp, bool)]) {
         let policy = self.policy;
         let Some(source_policy) = policy.source(source_name) else { return };
-        for &(id, is_active) in statuses {
+        for &(id, told_at, is_active) in statuses {
             let Some(source) = self.state.sources.get_mut(source_name) else { return };
             let before = source.facts.postbacks.get(&id).copied();
-            if before.is_some_and(|before| before.is_active == is_active) {
+            if before.is_some_and(|b| b.is_active == is_active || told_at < b.changed_at) {
                 continue;
             }
             // What was off when first seen was not switched off under our eyes.
-            let changed_at = if before.is_some() { self.now } else { Timestamp(0) };
+            let changed_at = if before.is_some() { told_at } else { Timestamp(0) };
             let state = PostbackState { is_active, changed_at };
             source.facts.postbacks.insert(id, state);
             let source_name = source_name.to_owned();
@@ -247,21 +256,11 @@ impl Turn<'_> {
         let state = &mut *self.state;
         let notices =
             plan::plan(self.now, self.policy, &state.alerts, &mut state.batches, &mut self.batches);
-        for notice in notices {
-            let batch = self.state.batches.values().find(|batch| batch.id == notice.batch);
-            let fallback = batch
-                .map_or_else(|| self.fallback_of(&notice.receiver), |batch| batch.fallback.clone());
+        for (notice, fallback) in notices {
             self.post(Outgoing::new(notice, fallback));
         }
         self.forget_ended_alerts();
         self.forget_finished_threads();
-    }
-
-    /// The batch of a last message is gone already: its receiver's route tells.
-    fn fallback_of(&self, receiver: &str) -> Vec<String> {
-        let route =
-            self.policy.routes.iter().find(|route| route.to.iter().any(|to| to == receiver));
-        route.map(|route| route.fallback.clone()).unwrap_or_default()
     }
 
     /// An ended alert stays until everybody who has to hear of it was written to.
@@ -273,7 +272,7 @@ impl Turn<'_> {
                 .batches
                 .values()
                 .any(|batch| batch.members.get(key).is_some_and(|told| *told != plan::Told::Ended));
-            let stays = !alert.has_ended() || is_waited_for;
+            let stays = !alert.is_over() || is_waited_for;
             if !stays {
                 alerts.insert(key.clone());
             }

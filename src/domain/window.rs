@@ -51,7 +51,8 @@ impl Windows {
         let mut windows =
             Windows { at: Timestamp(i64::MIN), rules, streaks: Streaks::default(), pruned_at: at };
         windows.enter_until(facts, at);
-        for (dims, last) in facts.last_successes() {
+        // Those after `at` have not been judged yet: live, they enter as it comes.
+        for (dims, last) in facts.last_successes().filter(|(_, last)| *last <= at) {
             windows.note_success(facts, dims, last);
         }
         windows
@@ -221,6 +222,11 @@ impl RuleWindow {
             touched.extend(waiting.map(|(group, _)| group.clone()));
         }
         touched
+    }
+
+    /// Has the group judged at the next moment.
+    pub fn touch(&mut self, group: &Group) {
+        self.touched.insert(group.clone());
     }
 
     /// Forgets groups without anything in them since `until`.

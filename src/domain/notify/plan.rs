@@ -112,22 +112,23 @@ fn routes<'a>(
     found
 }
 
-/// Writes every notice that is due, and notes in its batch what it tells.
-/// Touched batches are added to `touched`; finished ones are gone.
+/// Writes every notice that is due, each with its fallback receivers, and notes
+/// in its batch what it tells. Touched batches are added to `touched`; finished ones are gone.
 pub fn plan(
     now: Timestamp,
     policy: &Policy,
     alerts: &BTreeMap<AlertKey, Alert>,
     batches: &mut BTreeMap<BatchKey, Batch>,
     touched: &mut BTreeSet<BatchKey>,
-) -> Vec<Notice> {
+) -> Vec<(Notice, Vec<String>)> {
     let mut notices = Vec::new();
     for (key, batch) in batches.iter_mut() {
         if forget_untold(alerts, batch) {
             touched.insert(key.clone());
         }
         if let Some(reason) = reason_to_notify(now, alerts, batch) {
-            notices.push(write_notice(now, policy, key, batch, reason, alerts));
+            let notice = write_notice(now, policy, key, batch, reason, alerts);
+            notices.push((notice, batch.fallback.clone()));
             touched.insert(key.clone());
         }
     }
@@ -161,7 +162,7 @@ fn reason_to_notify(
     let members = || batch.members.iter().filter_map(|(key, told)| Some((alerts.get(key)?, *told)));
     let has_untold = members().any(|(_, told)| told == Told::Nothing);
     let Some(planned_at) = batch.planned_at else {
-        let is_due = has_untold && now >= batch.opened_at + batch.timing.batch_wait;
+        let is_due = has_untold && has_passed(now, batch.opened_at, batch.timing.batch_wait);
         return is_due.then_some(NoticeReason::First);
     };
     let has_escalated = members().any(|(alert, told)| match told {
@@ -172,7 +173,7 @@ fn reason_to_notify(
         return Some(NoticeReason::Escalated);
     }
     let has_ended = members().any(|(alert, told)| is_ended(alert) && told != Told::Ended);
-    if now >= planned_at + batch.timing.min_gap {
+    if has_passed(now, planned_at, batch.timing.min_gap) {
         if has_untold {
             return Some(NoticeReason::NewAlerts);
         }
@@ -185,6 +186,12 @@ fn reason_to_notify(
     let settled_at = batch.settled_at.filter(|settled_at| *settled_at >= planned_at)?;
     let is_due = is_firing && now >= settled_at + batch.timing.remind_every;
     is_due.then_some(NoticeReason::Reminder)
+}
+
+/// Whether `wait` is over. Where the wall clock went back behind `since`, nobody
+/// knows how long it has been: better a message too early than one held for days.
+fn has_passed(now: Timestamp, since: Timestamp, wait: std::time::Duration) -> bool {
+    now < since || now >= since + wait
 }
 
 fn is_ended(alert: &Alert) -> bool {

@@ -68,12 +68,13 @@ impl Turn<'_> {
         source.unknown.resize(policy.rules.len(), 0);
         let Some(windows) = &source.windows else { return };
         let of_source = self.state.alerts.values().filter(|alert| alert.key.source == source_name);
-        for alert in of_source.filter(|alert| !alert.has_ended()) {
+        for alert in of_source.filter(|alert| !alert.is_over()) {
             let Some(place) = policy.rules.iter().position(|rule| rule.name == alert.key.rule)
             else {
                 continue;
             };
-            let same_levels = alert.levels.len() == policy.rules[place].levels.len();
+            let severities = policy.rules[place].levels.iter().map(|level| level.severity);
+            let same_levels = alert.levels.iter().map(|(severity, _)| *severity).eq(severities);
             match windows.rules[place].grouping.find(&source.facts, &alert.key.group) {
                 Some(group) if same_levels => {
                     source.active[place].insert(group);
@@ -105,8 +106,13 @@ impl Turn<'_> {
             Status::Pending => {
                 self.state.alerts.remove(key);
             }
-            Status::Firing { .. } | Status::Quiet { .. } => alert.end(how, self.now),
-            Status::Ended { .. } => return,
+            // One that had ended may have begun anew: that is over too.
+            Status::Firing { .. } | Status::Quiet { .. } | Status::Ended { .. } => {
+                if alert.is_over() {
+                    return;
+                }
+                alert.end(how, self.now);
+            }
         }
         self.alerts.insert(key.clone());
     }
@@ -125,16 +131,34 @@ impl Turn<'_> {
         }
     }
 
+    /// The answer of each level for a group, lowest first.
+    fn verdicts(&mut self, policy: &SourcePolicy, place: usize, group: &Group) -> Vec<Verdict> {
+        let rule = &self.policy.rules[place];
+        let Some(source) = self.state.sources.get_mut(&policy.name) else { return Vec::new() };
+        let Some(windows) = &mut source.windows else { return Vec::new() };
+        let moment = Moment { at: windows.at, policy, facts: &source.facts, windows };
+        let window = &windows.rules[place];
+        let verdicts: Vec<Verdict> =
+            rule.levels.iter().map(|level| judge(&moment, rule, window, level, group)).collect();
+        let has_failures = window.counts(group).is_some();
+        if verdicts.contains(&Verdict::Unknown) {
+            source.unknown[place] += 1;
+            // It becomes known as more is read, without another row of its own.
+            if policy.successes && has_failures {
+                windows.rules[place].touch(group);
+            }
+        }
+        verdicts
+    }
+
     fn judge_group(&mut self, policy: &SourcePolicy, place: usize, group: &Group) {
+        let verdicts = self.verdicts(policy, place, group);
         let rule = &self.policy.rules[place];
         let every = self.policy.evaluate_every;
         let Some(source) = self.state.sources.get_mut(&policy.name) else { return };
         let Some(windows) = &source.windows else { return };
         let window = &windows.rules[place];
         let moment = Moment { at: windows.at, policy, facts: &source.facts, windows };
-        let verdicts: Vec<Verdict> =
-            rule.levels.iter().map(|level| judge(&moment, rule, window, level, group)).collect();
-        source.unknown[place] += verdicts.contains(&Verdict::Unknown) as u64;
         let is_active = source.active[place].contains(group);
         if !is_active && !verdicts.contains(&Verdict::True) {
             return;
@@ -146,9 +170,9 @@ impl Turn<'_> {
         };
         let alert = self.state.alerts.entry(key.clone());
         let alert = alert.or_insert_with(|| Alert::new(key.clone(), rule));
-        if let Some(counts) = window.counts(group) {
-            alert.newest_failure = alert.newest_failure.max(counts.newest_failure);
-        }
+        let newest = window.counts(group).map_or(Timestamp(0), |counts| counts.newest_failure);
+        let is_newer = newest > alert.newest_failure;
+        alert.newest_failure = alert.newest_failure.max(newest);
         let is_late = self.now.since(moment.at) > late_after(policy, every);
         let transition = alert.advance(moment.at, every, rule, &verdicts, is_late, |alert| {
             proof(&moment, rule, place, group, alert)
@@ -166,7 +190,8 @@ impl Turn<'_> {
                 source.active[place].insert(group.clone());
             }
         }
-        self.note(&key, transition);
+        // Kept at once: after a restart the window may no longer tell it.
+        self.note(&key, if is_newer { transition.or_waiting() } else { transition });
     }
 
     /// Keeps what changed of an alert, and tells the batches of its routes.
@@ -174,7 +199,11 @@ impl Turn<'_> {
         match transition {
             Transition::Unchanged => return,
             Transition::Forgotten => {
-                self.state.alerts.remove(key);
+                // Its end may still have to be told, though it was pending anew.
+                let is_pending = |alert: &Alert| !alert.has_ended();
+                if self.state.alerts.get(key).is_some_and(is_pending) {
+                    self.state.alerts.remove(key);
+                }
             }
             Transition::Fired | Transition::Escalated => {
                 if let Some(alert) = self.state.alerts.get(key) {
@@ -243,7 +272,7 @@ impl Turn<'_> {
 
     fn drop_what_is_past(&mut self, policy: &SourcePolicy, at: Timestamp) {
         let Some(source) = self.state.sources.get_mut(&policy.name) else { return };
-        source.facts.evict(policy.lookback);
+        source.facts.evict(at - self.policy.longest_window().max(policy.lookback));
         let Some(windows) = &mut source.windows else { return };
         if windows.pruned_at.floor_to(PRUNE_EVERY) < at.floor_to(PRUNE_EVERY) {
             windows.prune(at, policy.lookback);

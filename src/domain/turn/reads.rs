@@ -41,7 +41,7 @@ impl<'a> Turn<'a> {
             self.read_row(policy, read, &row);
         }
         if let Some(source) = self.state.sources.get_mut(source)
-            && source.facts.watermark.is_none()
+            && policy.scope_keys().any(|scope| !source.facts.is_looked_back(scope))
         {
             source.sight.arriving_at = Some(self.now);
         }
@@ -51,11 +51,12 @@ impl<'a> Turn<'a> {
         let Some(source) = self.state.sources.get_mut(&policy.name) else { return };
         // Older than what is followed: not found in the index, it would count anew.
         let begin = source.facts.watermark.map(|at| at - policy.lookback);
-        if begin.is_some_and(|begin| row.timestamp <= begin) {
+        let identity = Identity::of(&policy.name, row);
+        let is_known = source.facts.deliveries.find(identity).is_some();
+        if !is_known && begin.is_some_and(|begin| row.timestamp <= begin) {
             self.tally.repeated += 1;
             return;
         }
-        let identity = Identity::of(&policy.name, row);
         let (dims, is_new) = source.facts.dims.of_row(row);
         if is_new {
             let record = source.facts.dims.record(dims);
@@ -72,7 +73,7 @@ impl<'a> Turn<'a> {
             Sighting::CleanSuccess => {
                 self.tally.repeated += 1;
                 if let Some(open) = source.reads.get_mut(&read).filter(|open| open.counts) {
-                    open.clean.push(SecondCount { at: row.timestamp, dims, count: 1 });
+                    open.clean.push((row.timestamp, dims, identity.0 as u32));
                 }
             }
             Sighting::New(delivery) => {
@@ -142,6 +143,7 @@ impl<'a> Turn<'a> {
             }
             WholeSpan::Older { from, to } => {
                 if policy.successes {
+                    let from = from.max(to - policy.lookback);
                     self.note_missing(policy, scope, read, from, to);
                 }
             }
@@ -153,11 +155,11 @@ impl<'a> Turn<'a> {
     /// Where the list of postbacks cannot be read, the newest row of each tells.
     fn compare_row_statuses(&mut self, policy: &SourcePolicy) {
         let Some(state) = self.state.sources.get(&policy.name) else { return };
-        if state.is_status_listed {
+        if !state.is_list_refused {
             return;
         }
-        let statuses: Vec<(u64, bool)> =
-            state.row_status.iter().map(|(&id, &(_, is_active))| (id, is_active)).collect();
+        let statuses = state.row_status.iter().map(|(&id, &(at, is_active))| (id, at, is_active));
+        let statuses: Vec<_> = statuses.collect();
         self.compare_postbacks(&policy.name, &statuses);
     }
 
@@ -185,6 +187,35 @@ impl<'a> Turn<'a> {
         self.judge_sights();
     }
 
+    /// Leaves the scopes that are no longer configured. Those that stand in their
+    /// place count from the watermark on; should one come back, it begins anew.
+    pub(super) fn leave_scopes(&mut self, policy: &SourcePolicy) {
+        let Some(state) = self.state.sources.get_mut(&policy.name) else { return };
+        let left = state.facts.other_scopes(&policy.scope_keys().collect());
+        let counted_to = state.facts.watermark;
+        for scope in left {
+            let Some(state) = self.state.sources.get_mut(&policy.name) else { return };
+            let was_read = state.facts.coverage.remove(&scope).is_some_and(|c| c.front.is_some());
+            let last = state.facts.last_second(scope);
+            if was_read {
+                self.forget_coverage(policy, scope);
+            }
+            if let (Some(at), Some(to)) = (counted_to, last)
+                && to > at
+            {
+                let from = Timestamp(at.0 + 1);
+                self.record(&policy.name, Entry::Successes { scope, from, to, counts: Vec::new() });
+            }
+        }
+    }
+
+    fn forget_coverage(&mut self, policy: &SourcePolicy, scope: u64) {
+        let since = Timestamp::default();
+        let coverage = Coverage { since, front: None, are_successes_read: false };
+        let source = policy.name.clone();
+        self.changes.records.push(Record::Coverage { source, scope, coverage });
+    }
+
     /// Replaces the clean successes of a whole read's span by what it showed, the
     /// earliest first, as much as fits one commit. Each part stands for itself,
     /// and the front moves only after the last: a crash in between repeats them.
@@ -195,7 +226,11 @@ impl<'a> Turn<'a> {
         let Some(state) = self.state.sources.get_mut(source) else { return };
         let since = state.facts.coverage.get(&scope).map_or(successes_from, |known| known.since);
         let Some(open) = state.reads.get_mut(&read) else { return };
-        let from = open.seal(successes_from.max(since), to);
+        let from = open.seal(successes_from.max(since + Duration::from_secs(1)), to);
+        // A wall clock that went back asks for a span that ends before it begins.
+        if from > to {
+            return;
+        }
         let counts = open.take_earliest(COUNTS_PER_COMMIT);
         let until = if open.clean.is_empty() { to } else { last_second(&counts) };
         open.counting_from = Some(until + Duration::from_secs(1));
@@ -272,25 +307,27 @@ impl OpenRead {
     /// Sorts what was read, once, and tells from where on it is to be counted.
     fn seal(&mut self, from: Timestamp, to: Timestamp) -> Timestamp {
         *self.counting_from.get_or_insert_with(|| {
-            self.clean.retain(|of| (from..=to).contains(&of.at));
+            self.clean.retain(|(at, _, _)| (from..=to).contains(at));
             self.clean.sort_unstable_by(|one, other| other.cmp(one));
-            self.clean.dedup_by(|later, kept| {
-                let is_same = later.at == kept.at && later.dims == kept.dims;
-                kept.count += if is_same { later.count } else { 0 };
-                is_same
-            });
+            self.clean.dedup();
             from
         })
     }
 
-    /// Takes the earliest counts, whole seconds of them, earliest first.
+    /// Takes the earliest, whole seconds of them, and counts them by labels.
     fn take_earliest(&mut self, about: usize) -> Vec<SecondCount> {
         let mut place = self.clean.len().saturating_sub(about);
-        while place > 0 && self.clean[place - 1].at == self.clean[place].at {
+        while place > 0 && self.clean[place - 1].0 == self.clean[place].0 {
             place -= 1;
         }
-        let mut counts = self.clean.split_off(place);
-        counts.reverse();
+        let taken = self.clean.split_off(place);
+        let mut counts: Vec<SecondCount> = Vec::new();
+        for (at, dims, _) in taken.into_iter().rev() {
+            match counts.last_mut().filter(|last| last.at == at && last.dims == dims) {
+                Some(last) => last.count += 1,
+                None => counts.push(SecondCount { at, dims, count: 1 }),
+            }
+        }
         counts
     }
 }
@@ -342,12 +379,12 @@ mod tests {
 
     #[test]
     fn a_large_read_is_counted_in_parts_of_whole_seconds() {
-        let row = |at| SecondCount { at: Timestamp(at), dims: DimsId(0), count: 1 };
-        let clean = [5, 3, 3, 9, 1, 4].map(row).to_vec();
+        let row = |(at, identity)| (Timestamp(at), DimsId(0), identity);
+        let clean = [(5, 1), (3, 2), (3, 3), (3, 2), (9, 4), (1, 5), (4, 6)].map(row).to_vec();
         let mut open = OpenRead { counts: true, clean, counting_from: None };
         assert_eq!(open.seal(Timestamp(2), Timestamp(8)), Timestamp(2));
         let taken: Vec<(i64, u32)> =
-            open.take_earliest(2).iter().map(|of| (of.at.0, of.count)).collect();
+            open.take_earliest(3).iter().map(|of| (of.at.0, of.count)).collect();
         assert_eq!(taken, [(3, 2), (4, 1)]);
         assert_eq!(open.take_earliest(2).len(), 1);
         assert_eq!(open.take_earliest(2).len(), 0);

@@ -1,0 +1,23 @@
+//! Promises of the domain, told as stories: a network, a clock that is a plain
+//! number, and the service's own turns over the store in memory.
+
+#[path = "scenarios/counters.rs"]
+mod counters;
+#[path = "scenarios/cures.rs"]
+mod cures;
+#[path = "scenarios/folding.rs"]
+mod folding;
+#[path = "scenarios/life.rs"]
+mod life;
+#[path = "scenarios/notices.rs"]
+mod notices;
+#[path = "scenarios/rules.rs"]
+mod rules;
+#[path = "scenarios/sight.rs"]
+mod sight;
+#[path = "scenarios/simulation.rs"]
+mod simulation;
+#[path = "scenarios/windows.rs"]
+mod windows;
+#[path = "scenarios/world.rs"]
+mod world;

@@ -1,0 +1,525 @@
+//! A small network and the service that watches it. Polls as `poll` does, keeps
+//! as the pipeline does: decide, commit, and build anew after a failed commit.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use postwatch::domain::alert::{Alert, AlertKey, Status};
+use postwatch::domain::counters::Counters;
+use postwatch::domain::delivery::{Delivery, Ended, Identity, Life, Row};
+use postwatch::domain::facts::Facts;
+use postwatch::domain::notify::{AlertStatus, Notice};
+use postwatch::domain::outgoing::Outcome;
+use postwatch::domain::policy::{Policy, Route, Scope, SourcePolicy, Timing};
+use postwatch::domain::rules::{Condition, Level, Measure, Op, Rule, Severity};
+use postwatch::domain::state::{Changes, Record, SourceState, State};
+use postwatch::domain::time::Timestamp;
+use postwatch::domain::turn::{News, WholeSpan, turn};
+use postwatch::store::Store;
+use postwatch::store::memory::MemoryStore;
+
+pub const SOURCE: &str = "acme";
+/// Noon of some day; a multiple of every interval used here.
+pub const NOON: i64 = 1_772_366_400;
+pub const HOUR: i64 = 3_600;
+pub const DAY: i64 = 24 * HOUR;
+const OVERLAP: i64 = 60;
+const PAGE: usize = 7;
+
+pub struct World {
+    pub policy: Policy,
+    pub now: i64,
+    pub state: State,
+    pub store: MemoryStore,
+    /// The network's report, by any name.
+    pub rows: BTreeMap<String, Row<'static>>,
+    /// The network's list of postbacks; `None` where it refuses to tell.
+    pub list: Option<BTreeMap<u64, bool>>,
+    /// Every notice that was ever written, in order.
+    pub notices: Vec<Notice>,
+    /// How many of the next commits the disk refuses.
+    pub failing_commits: u32,
+    /// Receivers whose channel refuses everything.
+    pub refusing: Vec<String>,
+    pub is_network_down: bool,
+    polls: u64,
+    /// The end of the last poll with the long overlap.
+    long_to: Option<i64>,
+    last_read: u32,
+}
+
+pub fn seconds(s: i64) -> Duration {
+    Duration::from_secs(s as u64)
+}
+
+/// `measure >= threshold`.
+pub fn at_least(measure: Measure, threshold: f64) -> Condition {
+    Condition { measure, op: Op::Ge, threshold }
+}
+
+/// A critical rule without delays.
+pub fn rule(name: &str, over: i64, conditions: Vec<Condition>) -> Rule {
+    Rule {
+        name: name.into(),
+        summary: None,
+        matches: BTreeMap::new(),
+        per: Vec::new(),
+        over: seconds(over),
+        levels: vec![Level { severity: Severity::Critical, conditions }],
+        hold_for: Duration::ZERO,
+        keep_firing_for: Duration::ZERO,
+        labels: BTreeMap::new(),
+        runbook: None,
+    }
+}
+
+pub fn route(to: &[&str]) -> Route {
+    Route {
+        matches: BTreeMap::new(),
+        to: to.iter().map(|&name| name.to_owned()).collect(),
+        fallback: Vec::new(),
+        continue_: false,
+        timing: Timing::default(),
+    }
+}
+
+pub fn policy(rules: Vec<Rule>) -> Policy {
+    let sources = vec![SourcePolicy::named(SOURCE)];
+    Policy { sources, evaluate_every: seconds(10), rules, routes: vec![route(&["ops"])] }
+}
+
+/// A row of postback 1 whose conversion is `id`.
+pub fn row(
+    id: &str,
+    at: i64,
+    failed_attempts: u32,
+    last_attempt: i64,
+    is_success: bool,
+) -> Row<'static> {
+    let answer = if is_success { "Status: 200" } else { "Status: 500" };
+    Row {
+        offer: 11,
+        offer_name: "Offer".into(),
+        affiliate: 7,
+        affiliate_name: "Acme Media".into(),
+        postback: 1,
+        event: 0,
+        conversion_id: id.to_owned().into(),
+        transaction_id: format!("t-{id}").into(),
+        timestamp: Timestamp(at),
+        last_attempt: Timestamp(last_attempt),
+        failed_attempts,
+        is_success,
+        delivery_method: "postback".into(),
+        postback_level: "specific".into(),
+        postback_type: "conversion".into(),
+        postback_status: "active".into(),
+        payload: "https://a.example/p?cid=1".into(),
+        debug_information: answer.into(),
+    }
+}
+
+impl World {
+    /// A world whose service has just begun.
+    pub fn new(policy: Policy) -> World {
+        let mut world = World {
+            policy,
+            now: NOON,
+            state: State::default(),
+            store: MemoryStore::default(),
+            rows: BTreeMap::new(),
+            list: Some(BTreeMap::new()),
+            notices: Vec::new(),
+            failing_commits: 0,
+            refusing: Vec::new(),
+            is_network_down: false,
+            polls: 0,
+            long_to: None,
+            last_read: 0,
+        };
+        world.turn(News::Started);
+        world
+    }
+
+    /// A world that looked back over a calm hour already.
+    pub fn calm(policy: Policy) -> World {
+        let mut world = World::new(policy);
+        world.poll();
+        world.pass(HOUR);
+        world
+    }
+
+    // --- what the network does
+
+    /// A try of `id` fails now.
+    pub fn fail(&mut self, id: &str) -> &mut Row<'static> {
+        let now = self.now;
+        let row = self.rows.entry(id.to_owned()).or_insert_with(|| row(id, now, 0, 0, false));
+        row.failed_attempts += 1;
+        row.last_attempt = Timestamp(now);
+        row.is_success = false;
+        row
+    }
+
+    /// `id` is delivered now, after failed tries or at once.
+    pub fn succeed(&mut self, id: &str) -> &mut Row<'static> {
+        let now = self.now;
+        let row = self.rows.entry(id.to_owned()).or_insert_with(|| row(id, now, 0, 0, true));
+        if row.failed_attempts > 0 {
+            row.last_attempt = Timestamp(now);
+        }
+        row.is_success = true;
+        row
+    }
+
+    pub fn fail_many(&mut self, name: &str, count: usize) {
+        for number in 0..count {
+            self.fail(&format!("{name}{number}"));
+        }
+    }
+
+    pub fn succeed_many(&mut self, name: &str, count: usize) {
+        for number in 0..count {
+            self.succeed(&format!("{name}{number}"));
+        }
+    }
+
+    // --- what the service does
+
+    /// One turn and its commit; `false` where the disk refused it.
+    pub fn turn(&mut self, news: News<'_>) -> bool {
+        let (changes, _) = turn(Timestamp(self.now), &self.policy, &mut self.state, news);
+        if changes.is_empty() {
+            return true;
+        }
+        if self.failing_commits > 0 {
+            self.failing_commits -= 1;
+            self.load();
+            return false;
+        }
+        self.store.commit(Timestamp(self.now), &changes).expect("memory takes it");
+        self.note_notices(&changes);
+        true
+    }
+
+    fn note_notices(&mut self, changes: &Changes) {
+        for record in &changes.records {
+            if let Record::Outgoing { outgoing: Some(outgoing), .. } = record
+                && outgoing.tries == 0
+                && outgoing.given_up.is_none()
+            {
+                self.notices.push(outgoing.notice.clone());
+            }
+        }
+    }
+
+    fn load(&mut self) {
+        let lookback = self.policy.sources.iter().map(|source| source.lookback).max();
+        let since = Timestamp(self.now) - lookback.unwrap_or_default() - seconds(DAY);
+        let mut fresh = State::default();
+        fresh.commit =
+            self.store.load(since, &mut |stored| fresh.restore(stored)).expect("memory reads");
+        let (changes, _) = turn(Timestamp(self.now), &self.policy, &mut fresh, News::Started);
+        if !changes.is_empty() {
+            self.store.commit(Timestamp(self.now), &changes).expect("memory takes it");
+        }
+        self.note_notices(&changes);
+        self.state = fresh;
+    }
+
+    /// The process dies and begins anew; it must know what it knew.
+    pub fn restart(&mut self) {
+        let before = known(&self.state);
+        self.restart_changed();
+        assert_eq!(known(&self.state), before, "after a restart at {}", self.now - NOON);
+    }
+
+    /// Begins anew, where the policy may have changed.
+    pub fn restart_changed(&mut self) {
+        self.load();
+        self.last_read = 0;
+        self.polls = 0;
+    }
+
+    pub fn checkpoint(&mut self) {
+        let (commit, checkpoints) = (self.state.commit, self.state.checkpoints());
+        self.store.checkpoint(commit, &checkpoints).expect("memory takes it");
+    }
+
+    /// Polls every scope and the list of postbacks, as `poll` does.
+    pub fn poll(&mut self) {
+        if self.is_network_down {
+            self.turn(News::Failed { source: SOURCE, trouble: "503".into() });
+            return;
+        }
+        let scopes = self.policy.sources[0].scopes.clone();
+        let is_whole = scopes.iter().all(|scope| self.poll_scope(scope));
+        let list: Option<Vec<(u64, bool)>> =
+            self.list.as_ref().map(|list| list.iter().map(|(&id, &is)| (id, is)).collect());
+        self.turn(News::Postbacks { source: SOURCE, statuses: list.as_deref() });
+        // The long overlap comes round again until it was read whole.
+        self.polls += u64::from(is_whole);
+    }
+
+    fn poll_scope(&mut self, scope: &Scope) -> bool {
+        let front = |world: &World| {
+            let coverage = world.facts().coverage.get(&scope.key()).copied();
+            coverage.and_then(|coverage| Some((coverage, coverage.front?)))
+        };
+        if front(self).is_none() && !self.look_back(scope) {
+            return false;
+        }
+        let Some((coverage, front)) = front(self) else { return false };
+        let settle = self.policy.sources[0].settle.as_secs() as i64;
+        let is_long = self.polls.is_multiple_of(5);
+        let from = match is_long {
+            // From where the long overlap before it ended: an outage may lie between.
+            true => self.long_to.unwrap_or(front.0).min(front.0) - 600,
+            false => front.0 - settle - OVERLAP,
+        };
+        let successes_from = match coverage.are_successes_read {
+            true => from.max(coverage.since.0),
+            false => coverage.since.0,
+        };
+        let mut rows = self.asked(scope, false, from);
+        if self.policy.sources[0].successes {
+            rows.extend(self.asked(scope, true, successes_from));
+        }
+        let span = WholeSpan::Recent {
+            failures_from: Timestamp(from),
+            successes_from: Timestamp(successes_from),
+            to: Timestamp(self.now),
+        };
+        if !self.read(scope, rows, span) {
+            return false;
+        }
+        if is_long {
+            self.long_to = Some(self.now);
+        }
+        !(self.polls + 1).is_multiple_of(5) || self.sweep(scope)
+    }
+
+    fn look_back(&mut self, scope: &Scope) -> bool {
+        let lookback = self.policy.sources[0].lookback;
+        let rows = self.asked(scope, false, self.now - lookback.as_secs() as i64);
+        let to = Timestamp(self.now);
+        let since = match self.facts().watermark {
+            Some(at) => at,
+            None => to - self.policy.longest_window().min(lookback),
+        };
+        self.read(scope, rows, WholeSpan::Lookback { to, successes_since: since })
+    }
+
+    /// Reads the whole look-back's failures again, and the successes of its failing.
+    pub fn sweep(&mut self, scope: &Scope) -> bool {
+        let from = self.now - self.policy.sources[0].lookback.as_secs() as i64;
+        let mut rows = self.asked(scope, false, from);
+        rows.extend(self.asked(scope, true, from));
+        let (from, to) = (Timestamp(from), Timestamp(self.now));
+        self.read(scope, rows, WholeSpan::Older { from, to })
+    }
+
+    /// The rows that the report answers with.
+    pub fn asked(&self, scope: &Scope, is_success: bool, from: i64) -> Vec<Row<'static>> {
+        let span = Timestamp(from)..=Timestamp(self.now);
+        let is_asked = |row: &&Row<'static>| {
+            row.is_success == is_success
+                && span.contains(&row.timestamp)
+                && scope.contains(row.offer, row.affiliate)
+        };
+        self.rows.values().filter(is_asked).cloned().collect()
+    }
+
+    /// One read in pages; `false` where one of them could not be stored.
+    pub fn read(&mut self, scope: &Scope, rows: Vec<Row<'static>>, span: WholeSpan) -> bool {
+        let read = self.begin_read();
+        for page in rows.chunks(PAGE) {
+            self.page(read, page.to_vec());
+        }
+        self.end_read(scope, read, span)
+    }
+
+    pub fn begin_read(&mut self) -> u32 {
+        self.last_read += 1;
+        self.turn(News::Began { source: SOURCE, read: self.last_read, counts: true });
+        self.last_read
+    }
+
+    pub fn page(&mut self, read: u32, rows: Vec<Row<'static>>) -> bool {
+        self.turn(News::Rows { source: SOURCE, read, rows: &mut rows.into_iter() })
+    }
+
+    pub fn end_read(&mut self, scope: &Scope, read: u32, span: WholeSpan) -> bool {
+        if !self.source().reads.contains_key(&read) {
+            return false;
+        }
+        let scope = scope.key();
+        while matches!(span, WholeSpan::Recent { .. }) {
+            if !self.turn(News::Count { source: SOURCE, scope, read, span }) {
+                return false;
+            }
+            if self.source().reads.get(&read).is_none_or(|open| open.clean.is_empty()) {
+                break;
+            }
+        }
+        self.turn(News::Whole { source: SOURCE, scope, read, span })
+    }
+
+    /// Time goes by: a tick every ten seconds, a poll every minute.
+    pub fn pass(&mut self, time: i64) {
+        let until = self.now + time;
+        while self.now < until {
+            self.now = (self.now + 10).min(until);
+            self.turn(News::Tick);
+            self.send();
+            if self.now % 60 == 0 {
+                self.poll();
+                self.send();
+            }
+        }
+    }
+
+    /// Every notice that waits is taken by its channel, or refused.
+    pub fn send(&mut self) {
+        let waiting = self.state.outbox.iter().filter(|(_, waiting)| waiting.given_up.is_none());
+        let waiting: Vec<(u64, String)> =
+            waiting.map(|(&number, one)| (number, one.notice.receiver.clone())).collect();
+        for (number, receiver) in waiting {
+            let outcome = match self.refusing.contains(&receiver) {
+                true => Outcome::Refused { message: "channel_not_found".into() },
+                false => Outcome::Sent { thread: Some("\"1\"".into()) },
+            };
+            self.turn(News::Settled { number, outcome });
+        }
+    }
+
+    // --- what can be asked
+
+    pub fn source(&self) -> &SourceState {
+        &self.state.sources[SOURCE]
+    }
+
+    pub fn facts(&self) -> &Facts {
+        &self.source().facts
+    }
+
+    pub fn counters(&self) -> &Counters {
+        &self.facts().counters
+    }
+
+    pub fn deliveries_total(&self) -> u64 {
+        self.counters().deliveries.values().sum()
+    }
+
+    pub fn failures_total(&self) -> u64 {
+        self.counters().failures.values().sum()
+    }
+
+    pub fn ended(&self, how: Ended) -> u64 {
+        self.counters().ended.get(&how).copied().unwrap_or(0)
+    }
+
+    pub fn delivery(&self, id: &str) -> Option<&Delivery> {
+        let identity = Identity::of(SOURCE, self.rows.get(id)?);
+        let slot = self.facts().deliveries.find(identity)?;
+        Some(self.facts().deliveries.get(slot))
+    }
+
+    /// `failing`, `recovered`, …, `unknown`.
+    pub fn life(&self, id: &str) -> &'static str {
+        match self.delivery(id).map(|delivery| delivery.life) {
+            None => "unknown",
+            Some(Life::Failing) => "failing",
+            Some(Life::Ended { how, .. }) => how.as_str(),
+        }
+    }
+
+    pub fn alert(&self, rule: &str) -> Option<&Alert> {
+        self.state.alerts.values().find(|alert| alert.key.rule == rule)
+    }
+
+    /// One word for an alert: `inactive`, `pending`, `critical`, `quiet`, `ended`.
+    pub fn shows(&self, rule: &str) -> &'static str {
+        self.alert(rule).map_or("inactive", |alert| match alert.status {
+            Status::Pending => "pending",
+            Status::Firing { severity, .. } => severity.as_str(),
+            Status::Quiet { .. } => "quiet",
+            Status::Ended { .. } => "ended",
+        })
+    }
+
+    /// Notices of everybody as `receiver: reason [rule status severity]`.
+    pub fn told(&self) -> Vec<String> {
+        self.notices.iter().map(told).collect()
+    }
+
+    pub fn keys(&self) -> Vec<AlertKey> {
+        self.state.alerts.keys().cloned().collect()
+    }
+}
+
+pub fn told(notice: &Notice) -> String {
+    let alerts: Vec<String> = notice
+        .alerts
+        .iter()
+        .map(|alert| format!("{} {}", alert.rule, status_word(alert.status, alert.severity)))
+        .collect();
+    format!("{}: {} [{}]", notice.receiver, notice.reason.as_str(), alerts.join(", "))
+}
+
+fn status_word(status: AlertStatus, severity: Severity) -> &'static str {
+    match status {
+        AlertStatus::Firing => severity.as_str(),
+        AlertStatus::Quiet => "quiet",
+        AlertStatus::Resolved { .. } => "resolved",
+        AlertStatus::Expired { .. } => "expired",
+        AlertStatus::Removed { .. } => "removed",
+    }
+}
+
+/// Everything that must survive a restart, a line each.
+pub fn known(state: &State) -> Vec<String> {
+    let mut lines = Vec::new();
+    for (name, source) in &state.sources {
+        let facts = &source.facts;
+        lines.push(format!("{name} began {}", facts.first_started_at.0));
+        lines.push(format!("{name} watermark {:?}", facts.watermark));
+        lines.extend(sorted(facts.counters.deliveries.iter()));
+        lines.extend(sorted(facts.counters.failures.iter()));
+        lines.extend(sorted(facts.counters.hosts.iter()));
+        lines.extend(sorted(facts.counters.ended.iter()));
+        lines.push(format!("{:?}", facts.counters.recovery));
+        lines.extend(sorted(facts.deliveries.iter()));
+        lines.extend(sorted(facts.coverage.iter()));
+        lines.extend(sorted(facts.postbacks.iter()));
+        lines.extend(sorted(facts.offer_names.iter()));
+        lines.extend(sorted(facts.affiliate_names.iter()));
+        let (first, last) = (Timestamp(i64::MIN), Timestamp(i64::MAX));
+        lines.extend(sorted(facts.successes_within(first, last)));
+        lines.push(format!("windows at {:?}", source.windows.as_ref().map(|windows| windows.at)));
+        lines.extend(sorted(source.active.iter().flatten()));
+    }
+    lines.extend(state.alerts.values().map(|alert| format!("{alert:?}")));
+    lines.extend(sorted(state.batches.iter()));
+    lines.extend(sorted(state.outbox.iter()));
+    lines.extend(sorted(state.threads.iter()));
+    lines
+}
+
+fn sorted<T: std::fmt::Debug>(things: impl Iterator<Item = T>) -> Vec<String> {
+    let mut lines: Vec<String> = things.map(|thing| format!("{thing:?}")).collect();
+    lines.sort();
+    lines
+}
+
+impl World {
+    /// The life of a delivery whose row the report no longer shows.
+    pub fn life_of(&self, row: &Row<'static>) -> &'static str {
+        let slot = self.facts().deliveries.find(Identity::of(SOURCE, row));
+        match slot.map(|slot| self.facts().deliveries.get(slot).life) {
+            None => "unknown",
+            Some(Life::Failing) => "failing",
+            Some(Life::Ended { how, .. }) => how.as_str(),
+        }
+    }
+}
