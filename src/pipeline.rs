@@ -285,9 +285,9 @@ impl<S: Store + 'static> Keeper<S> {
     fn load(&mut self) -> Result<(), StoreError> {
         let now = self.clock.now();
         let lookback = self.policy.sources.iter().map(|source| source.lookback).max();
-        let since = now - lookback.unwrap_or_default() - LOAD_MARGIN;
+        let span = lookback.unwrap_or_default() + LOAD_MARGIN;
         let mut fresh = State::default();
-        fresh.commit = self.store.load(since, &mut |stored| fresh.restore(stored))?;
+        fresh.commit = self.store.load(span, &mut |stored| fresh.restore(stored))?;
         self.checkpoint_at = fresh.commit;
         let (changes, _) = turn(now, &self.policy, &mut fresh, News::Started);
         if !changes.is_empty() {

@@ -24,8 +24,8 @@ const OVERLAP: Duration = Duration::from_secs(60);
 /// Rows may come late by the delay of their postback, at most five minutes.
 const LATEST_DELAY: Duration = Duration::from_secs(10 * 60);
 
-/// Every so many polls older failures are read again, for their retries.
-const POLLS_PER_SWEEP: u64 = 5;
+/// Every so many intervals older failures are read again, for their retries.
+const POLLS_PER_SWEEP: u32 = 5;
 
 /// More ids than this are not narrowed to.
 const MOST_FILTERS: usize = 50;
@@ -42,11 +42,20 @@ pub struct Poller<A> {
     pub keeper: mpsc::Sender<Message>,
     pub clock: Clock,
     pub metrics: Arc<Metrics>,
-    polls: u64,
     last_read: u32,
+    paces: HashMap<u64, Pace>,
     /// Questions whose last report was truncated: these go to the export at once.
     is_large: HashMap<(u64, Status, Extent), bool>,
     warned_of_list: bool,
+}
+
+/// When a scope's slower questions were last answered whole, in this process.
+#[derive(Debug, Clone, Copy, Default)]
+struct Pace {
+    /// The end of the last read that reached back for late rows.
+    late_to: Option<Timestamp>,
+    /// When older failures were last read again.
+    older_at: Option<Timestamp>,
 }
 
 /// Which of a scope's questions.
@@ -99,8 +108,8 @@ impl<A: ReportApi> Poller<A> {
             keeper,
             clock,
             metrics,
-            polls: 0,
             last_read: 0,
+            paces: HashMap::new(),
             is_large: HashMap::new(),
             warned_of_list: false,
         }
@@ -122,7 +131,6 @@ impl<A: ReportApi> Poller<A> {
         let began_at = tokio::time::Instant::now();
         let polled = self.poll_scopes().await;
         self.poll_postbacks().await;
-        self.polls += 1;
         let outcome = match &polled {
             Ok(()) => "whole",
             Err(PollError::Stopping) => return std::ops::ControlFlow::Break(()),
@@ -147,11 +155,23 @@ impl<A: ReportApi> Poller<A> {
                 self.look_back(&scope).await?;
             }
             self.read_recent(&scope).await?;
-            if (self.polls + 1).is_multiple_of(POLLS_PER_SWEEP) {
+            let older_at = self.pace(&scope).older_at;
+            if self.is_due(older_at) {
                 self.read_older(&scope).await?;
             }
         }
         Ok(())
+    }
+
+    fn pace(&mut self, scope: &Scope) -> &mut Pace {
+        self.paces.entry(scope.key()).or_default()
+    }
+
+    /// Whether a slower question is to be asked again. A poll that failed leaves
+    /// it due.
+    fn is_due(&self, last: Option<Timestamp>) -> bool {
+        let every = self.source.poll_every * POLLS_PER_SWEEP;
+        last.is_none_or(|last| self.clock.now() >= last + every || self.clock.now() < last)
     }
 
     /// `(successes counted since, front)`.
@@ -173,7 +193,9 @@ impl<A: ReportApi> Poller<A> {
         self.read_whole(read, Extent::Older, ask).await?;
         let successes_since = self.successes_since(to);
         let span = WholeSpan::Lookback { to, successes_since };
-        self.end_read(scope, read, span).await
+        self.end_read(scope, read, span).await?;
+        self.pace(scope).older_at = Some(to);
+        Ok(())
     }
 
     /// A new source counts successes from where its windows begin; a new scope of
@@ -189,13 +211,15 @@ impl<A: ReportApi> Poller<A> {
 
     async fn read_recent(&mut self, scope: &Scope) -> Result<(), PollError> {
         let Some((since, Some(front))) = self.coverage(scope) else { return Ok(()) };
-        let to = self.clock.now();
-        let overlap = if self.polls.is_multiple_of(POLLS_PER_SWEEP) {
-            LATEST_DELAY
-        } else {
-            self.source.settle + OVERLAP
+        let now = self.clock.now();
+        let late_to = self.pace(scope).late_to;
+        let is_late_due = self.is_due(late_to);
+        // A wall clock that was set back: the front is ahead of it, the rows are not.
+        let (behind, to) = (front.min(now), front.max(now));
+        let failures_from = match is_late_due {
+            true => late_to.unwrap_or(behind).min(behind) - LATEST_DELAY,
+            false => behind - self.source.settle - OVERLAP,
         };
-        let failures_from = front - overlap;
         let are_read = self.are_successes_read(scope);
         let successes_from = if are_read { failures_from.max(since) } else { since };
         let read = self.begin_read(true).await?;
@@ -205,7 +229,11 @@ impl<A: ReportApi> Poller<A> {
             self.read_whole(read, Extent::Recent, ask(Status::Success, successes_from)).await?;
         }
         let span = WholeSpan::Recent { failures_from, successes_from, to };
-        self.end_read(scope, read, span).await
+        self.end_read(scope, read, span).await?;
+        if is_late_due {
+            self.pace(scope).late_to = Some(to);
+        }
+        Ok(())
     }
 
     fn are_successes_read(&self, scope: &Scope) -> bool {
@@ -224,12 +252,17 @@ impl<A: ReportApi> Poller<A> {
         let read = self.begin_read(false).await?;
         let failures = Ask { status: Status::Failure, from, to, scope: scope.clone() };
         self.read_whole(read, Extent::Older, failures).await?;
-        let Some((from, narrowed)) = self.still_failing(scope) else { return Ok(()) };
+        let Some((from, narrowed)) = self.still_failing(scope) else {
+            self.pace(scope).older_at = Some(to);
+            return Ok(());
+        };
         if self.source.successes {
             let successes = Ask { status: Status::Success, from, to, scope: narrowed };
             self.read_whole(read, Extent::Older, successes).await?;
         }
-        self.end_read(scope, read, WholeSpan::Older { from, to }).await
+        self.end_read(scope, read, WholeSpan::Older { from, to }).await?;
+        self.pace(scope).older_at = Some(to);
+        Ok(())
     }
 
     /// From when on deliveries of the scope still fail, and the scope narrowed to

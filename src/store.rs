@@ -1,6 +1,8 @@
 //! What survives a crash. Speaks in use cases: load, commit, checkpoint, read,
 //! prune. Decides nothing.
 
+use std::time::Duration;
+
 use crate::domain::delivery::Identity;
 use crate::domain::state::{Changes, Checkpoint, DeliveryText, Stored};
 use crate::domain::time::Timestamp;
@@ -27,9 +29,10 @@ pub enum StoreError {
 
 /// Where state is kept.
 pub trait Store: Send {
-    /// Gives back everything that is needed to follow deliveries from `since` on,
-    /// in the order of [`Stored`]; returns the number of the last commit.
-    fn load(&mut self, since: Timestamp, take: &mut dyn FnMut(Stored)) -> Result<u64, StoreError>;
+    /// Gives back everything that was needed to follow deliveries over `span` when
+    /// the store was last written, in the order of [`Stored`]; returns the number
+    /// of the last commit.
+    fn load(&mut self, span: Duration, take: &mut dyn FnMut(Stored)) -> Result<u64, StoreError>;
 
     /// Makes the changes durable, all or nothing: when it returns, a power cut
     /// loses none of them.

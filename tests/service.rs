@@ -16,8 +16,7 @@ mod support;
 
 use support::slack::FakeSlack;
 
-/// Kills in one run; the whole number that the project promises is CI's.
-const USUAL_KILLS: u32 = 4;
+const KILLS: u32 = 20;
 
 /// By (offer, affiliate).
 type Counts = BTreeMap<(u64, u64), u64>;
@@ -187,8 +186,6 @@ fn path_exists(folder: &Path, name: &str) -> bool {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn counts_equal_the_truth_after_every_kill_and_nobody_is_told_twice() {
     support::tls();
-    let kills = std::env::var("POSTWATCH_TEST_KILLS").ok().and_then(|n| n.parse().ok());
-    let kills: u32 = kills.unwrap_or(USUAL_KILLS);
     let mut chance = fastrand::Rng::with_seed(7);
     let slack = FakeSlack::start().await;
     let scenario = Scenario {
@@ -203,7 +200,7 @@ async fn counts_equal_the_truth_after_every_kill_and_nobody_is_told_twice() {
     postwatch.start();
     agree(&postwatch, &network, "after the first look-back").await;
     agree_on_reasons(&postwatch, &network).await;
-    for kill in 1..=kills {
+    for kill in 1..=KILLS {
         network.hold(false);
         let runs_for = Duration::from_millis(chance.u64(50..4_000));
         tokio::time::timeout(runs_for, std::future::pending::<()>()).await.ok();
@@ -214,6 +211,6 @@ async fn counts_equal_the_truth_after_every_kill_and_nobody_is_told_twice() {
     }
     assert!(path_exists(postwatch.folder.path(), "data/db"));
     postwatch.kill().await;
-    nobody_is_told_twice(&slack, kills);
+    nobody_is_told_twice(&slack, KILLS);
     network.stop().await;
 }

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use super::journal::{self, CHECKPOINT, JOURNAL, RECORDS, TEXTS};
 use super::{Store, StoreError, codec};
@@ -22,9 +23,15 @@ impl MemoryStore {
     }
 }
 
+fn last_written_at(keys: &BTreeMap<Vec<u8>, Vec<u8>>) -> Option<Timestamp> {
+    let (key, _) = keys.range(vec![JOURNAL]..vec![JOURNAL + 1]).next_back()?;
+    journal::read_journal_key(key).map(|(written_at, _)| written_at)
+}
+
 impl Store for MemoryStore {
-    fn load(&mut self, since: Timestamp, take: &mut dyn FnMut(Stored)) -> Result<u64, StoreError> {
+    fn load(&mut self, span: Duration, take: &mut dyn FnMut(Stored)) -> Result<u64, StoreError> {
         let keys = self.keys();
+        let since = last_written_at(&keys).unwrap_or_default() - span;
         super::sled::load_from(since, take, |prefix| {
             let from = keys.range(vec![prefix]..vec![prefix + 1]);
             Box::new(from.map(|(key, value)| Ok((key.clone(), value.clone()))))
@@ -33,9 +40,7 @@ impl Store for MemoryStore {
 
     fn commit(&mut self, now: Timestamp, changes: &Changes) -> Result<(), StoreError> {
         let mut keys = self.keys();
-        let last = keys.range(vec![JOURNAL]..vec![JOURNAL + 1]).next_back();
-        let last = last.and_then(|(key, _)| journal::read_journal_key(key));
-        let written_at = last.map_or(now, |(last, _)| now.max(last));
+        let written_at = last_written_at(&keys).map_or(now, |last| now.max(last));
         for (key, value) in journal::writes(written_at, changes) {
             match value {
                 Some(value) => keys.insert(key, value),

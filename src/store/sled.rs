@@ -4,6 +4,7 @@
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use sled::{Batch, Db};
 
@@ -66,7 +67,8 @@ impl SledStore {
 }
 
 impl Store for SledStore {
-    fn load(&mut self, since: Timestamp, take: &mut dyn FnMut(Stored)) -> Result<u64, StoreError> {
+    fn load(&mut self, span: Duration, take: &mut dyn FnMut(Stored)) -> Result<u64, StoreError> {
+        let since = self.written_at - span;
         let (db, folder) = (&self.db, &self.folder);
         let loading = || {
             load_from(since, take, |prefix| {

@@ -1,5 +1,6 @@
 //! Counters: each delivery once, whatever is read again, whenever it crashes.
 
+use postwatch::domain::delivery::Ended;
 use postwatch::domain::policy::Scope;
 use postwatch::domain::rules::Measure;
 use postwatch::domain::time::Timestamp;
@@ -189,14 +190,19 @@ fn a_clock_that_goes_back_opens_no_moment_again_and_breaks_nothing() {
 
 #[test]
 fn a_stop_of_days_counts_nothing_twice() {
-    let mut world = world();
-    world.fail("x");
-    world.succeed_many("good", 5);
-    world.now += 10;
-    world.poll();
-    world.checkpoint();
-    world.now += 3 * DAY;
-    world.restart_changed();
-    world.pass(300);
-    assert_eq!((world.failures_total(), world.deliveries_total()), (1, 6));
+    for days in [1, 3, 6] {
+        let mut world = world();
+        world.fail("x");
+        world.succeed_many("good", 5);
+        world.now += 10;
+        world.poll();
+        world.checkpoint();
+        world.now += days * DAY;
+        world.restart_changed();
+        world.pass(300);
+        let counted = (world.failures_total(), world.deliveries_total());
+        assert_eq!(counted, (1, 6), "after {days} days");
+        assert_eq!(world.facts().deliveries.open().count(), 0, "after {days} days");
+        assert_eq!(world.ended(Ended::Exhausted), 1, "after {days} days");
+    }
 }

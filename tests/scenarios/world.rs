@@ -215,10 +215,10 @@ impl World {
 
     fn load(&mut self) {
         let lookback = self.policy.sources.iter().map(|source| source.lookback).max();
-        let since = Timestamp(self.now) - lookback.unwrap_or_default() - seconds(DAY);
+        let span = lookback.unwrap_or_default() + seconds(DAY);
         let mut fresh = State::default();
         fresh.commit =
-            self.store.load(since, &mut |stored| fresh.restore(stored)).expect("memory reads");
+            self.store.load(span, &mut |stored| fresh.restore(stored)).expect("memory reads");
         let (changes, _) = turn(Timestamp(self.now), &self.policy, &mut fresh, News::Started);
         if !changes.is_empty() {
             self.store.commit(Timestamp(self.now), &changes).expect("memory takes it");
@@ -354,13 +354,14 @@ impl World {
             return false;
         }
         let scope = scope.key();
-        while matches!(span, WholeSpan::Recent { .. }) {
-            if !self.turn(News::Count { source: SOURCE, scope, read, span }) {
-                return false;
-            }
+        let is_counted = matches!(span, WholeSpan::Recent { .. });
+        while is_counted && self.turn(News::Count { source: SOURCE, scope, read, span }) {
             if self.source().reads.get(&read).is_none_or(|open| open.clean.is_empty()) {
                 break;
             }
+        }
+        if !self.source().reads.contains_key(&read) {
+            return false;
         }
         self.turn(News::Whole { source: SOURCE, scope, read, span })
     }

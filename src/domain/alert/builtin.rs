@@ -83,25 +83,15 @@ pub fn judge_sight(now: Timestamp, policy: &SourcePolicy, sight: &Sight) -> [Ver
 }
 
 /// Tells that `source` cannot be read. `trouble` is what the last poll said.
-pub fn tell_blind(
-    now: Timestamp,
-    policy: &SourcePolicy,
-    sight: &Sight,
-    trouble: Option<&str>,
-) -> Story {
+pub fn tell_blind(policy: &SourcePolicy, sight: &Sight, trouble: Option<&str>) -> Story {
     let since = match sight.whole_at {
         Some(at) => format!("since {at}"),
         None => "since the start".to_owned(),
     };
     let trouble = trouble.unwrap_or("no poll has ended yet");
-    let blind_for =
-        super::story::shown_duration(now.since(sight.whole_at.unwrap_or(sight.started_at)));
     Story {
         labels: BTreeMap::from([("source".to_owned(), policy.name.clone())]),
-        summary: format!(
-            "{}: postwatch cannot read the network's report, blind for {blind_for}",
-            policy.name
-        ),
+        summary: format!("{}: postwatch cannot read the network's report", policy.name),
         readings: Vec::new(),
         cause: None,
         samples: Vec::new(),

@@ -231,9 +231,8 @@ impl Turn<'_> {
             let trouble = source.sight.trouble.clone();
             let verdicts = builtin::judge_sight(self.now, policy, &sight);
             let key = builtin::key(SOURCE_BLIND, &policy.name, None);
-            let now = self.now;
             self.advance_builtin(&rule, key, &verdicts, |_| {
-                builtin::tell_blind(now, policy, &sight, trouble.as_deref())
+                builtin::tell_blind(policy, &sight, trouble.as_deref())
             });
         }
     }
