@@ -61,7 +61,7 @@ impl Cli {
             Command::Demo(args) => runtime.block_on(demo::run(args)),
             Command::Run(args) => runtime.block_on(run::run(args, &self.logs)),
             Command::Check(args) => {
-                check::run_with(&args, &|config| runtime.block_on(online::try_all(config)))
+                check::run(&args, &|config| runtime.block_on(online::try_all(config)))
             }
             Command::Simulate(args) => runtime.block_on(simulate::run(args)),
         };

@@ -20,6 +20,7 @@ pub struct Metrics {
     pub api_throttled: IntCounterVec,
     pub reports_truncated: IntCounterVec,
     pub rule_evaluation_seconds: HistogramVec,
+    pub rule_unknown: IntCounterVec,
     pub notifications: IntCounterVec,
     pub notification_seconds: HistogramVec,
     pub store_commit_seconds: HistogramVec,
@@ -52,7 +53,7 @@ impl Metrics {
             poll_rows: counter(
                 &r,
                 "poll_rows_total",
-                "Rows read: new deliveries, changed ones, repeats, and rows that could not be read (rejected).",
+                "Rows read: deliveries that failed, new or changed; rows that tell nothing new of a failure, clean successes among them (repeated); and rows that could not be read (rejected).",
                 &["source", "kind"],
             ),
             api_requests: counter(
@@ -77,6 +78,12 @@ impl Metrics {
                 &r,
                 "rule_evaluation_seconds",
                 "How long evaluating the rule over all its touched groups took.",
+                &["rule"],
+            ),
+            rule_unknown: counter(
+                &r,
+                "rule_unknown_total",
+                "Evaluations whose answer was unknown: not covered yet, or a measure without a value. Unknown changes no alert.",
                 &["rule"],
             ),
             notifications: counter(

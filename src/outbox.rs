@@ -2,7 +2,7 @@
 //! its receiver's channel, and has the answer kept. One notice at a time for
 //! each receiver, so that they arrive in order; a slow channel holds up no other.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -37,19 +37,18 @@ impl Outbox {
     /// an answer that nobody hears is a message sent twice. How long, the caller
     /// decides: dropping this ends them.
     pub async fn run(self, mut stop: watch::Receiver<bool>) {
-        let mut sends: JoinSet<String> = JoinSet::new();
-        let mut busy: HashSet<String> = HashSet::new();
+        let mut sends: JoinSet<()> = JoinSet::new();
+        // By task: whatever becomes of a send, its receiver is free again.
+        let mut busy: HashMap<tokio::task::Id, String> = HashMap::new();
         while !*stop.borrow() {
             for (number, receiver) in self.due(&busy) {
-                busy.insert(receiver);
-                sends.spawn(self.clone().send(number));
+                let send = sends.spawn(self.clone().send(number));
+                busy.insert(send.id(), receiver);
             }
             let second = self.clock.real(Duration::from_secs(1)).max(Duration::from_millis(10));
             tokio::select! {
-                Some(done) = sends.join_next() => {
-                    if let Ok(receiver) = done {
-                        busy.remove(&receiver);
-                    }
+                Some(done) = sends.join_next_with_id() => {
+                    busy.remove(&done.map_or_else(|error| error.id(), |(id, ())| id));
                 }
                 () = self.committed.notified() => {}
                 () = tokio::time::sleep(second) => {}
@@ -60,14 +59,17 @@ impl Outbox {
     }
 
     /// The first waiting notice of each receiver that is not busy, if its time has come.
-    fn due(&self, busy: &HashSet<String>) -> Vec<(u64, String)> {
+    fn due(&self, busy: &HashMap<tokio::task::Id, String>) -> Vec<(u64, String)> {
         let now = self.clock.now();
         let state = self.view.state();
         let mut seen: HashSet<&str> = HashSet::new();
         let mut due = Vec::new();
         for (&number, outgoing) in &state.outbox {
             let receiver = outgoing.notice.receiver.as_str();
-            if outgoing.given_up.is_some() || busy.contains(receiver) || !seen.insert(receiver) {
+            if outgoing.given_up.is_some()
+                || busy.values().any(|one| one == receiver)
+                || !seen.insert(receiver)
+            {
                 continue;
             }
             if outgoing.next_try_at <= now {
@@ -77,8 +79,8 @@ impl Outbox {
         due
     }
 
-    async fn send(self, number: u64) -> String {
-        let Some((mut notice, thread)) = self.take(number) else { return String::new() };
+    async fn send(self, number: u64) {
+        let Some((mut notice, thread)) = self.take(number) else { return };
         self.add_texts(&mut notice).await;
         let outcome = match self.channels.get(&notice.receiver) {
             Some(channel) => self.try_channel(channel, &notice, thread.as_ref()).await,
@@ -90,7 +92,6 @@ impl Outbox {
             },
         };
         self.settle(number, outcome).await;
-        notice.receiver
     }
 
     fn take(&self, number: u64) -> Option<(Notice, Option<Thread>)> {

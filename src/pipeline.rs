@@ -12,7 +12,7 @@ use crate::domain::outgoing::Outcome;
 use crate::domain::policy::Policy;
 use crate::domain::state::{DeliveryText, State};
 use crate::domain::time::Timestamp;
-use crate::domain::turn::{News, RowTally, WholeSpan, turn};
+use crate::domain::turn::{News, Tally, WholeSpan, turn};
 use crate::metrics::Metrics;
 use crate::source::Page;
 use crate::store::{Store, StoreError};
@@ -21,6 +21,7 @@ use crate::store::{Store, StoreError};
 const WAITING: usize = 4;
 const COMMITS_PER_CHECKPOINT: u64 = 500;
 const PRUNE_EVERY: Duration = Duration::from_secs(3600);
+const SIZE_EVERY: Duration = Duration::from_secs(60);
 
 /// Deliveries that failed are kept this long.
 pub const RETAIN: Duration = Duration::from_secs(30 * 24 * 3600);
@@ -106,6 +107,7 @@ pub struct Keeper<S> {
     is_loaded: bool,
     checkpoint_at: u64,
     pruned_at: Timestamp,
+    sized_at: Timestamp,
 }
 
 impl<S: Store + 'static> Keeper<S> {
@@ -129,8 +131,13 @@ impl<S: Store + 'static> Keeper<S> {
             is_loaded: false,
             checkpoint_at: 0,
             pruned_at,
+            sized_at: Timestamp::default(),
         };
         keeper.load()?;
+        // A counter shows a zero first, so that its first step is seen.
+        for rule in &keeper.policy.rules {
+            keeper.metrics.rule_unknown.with_label_values(&[&rule.name]).inc_by(0);
+        }
         Ok(keeper)
     }
 
@@ -230,12 +237,25 @@ impl<S: Store + 'static> Keeper<S> {
             return Err("a page of this read could not be stored".to_owned());
         }
         while self.turn(News::Count { source, scope, read, span })?.uncounted > 0 {}
-        self.turn(News::Whole { source, scope, read, span }).map(|_| ())
+        let began = std::time::Instant::now();
+        let stopwatch: &dyn Fn() -> Duration = &|| began.elapsed();
+        let tally = self.turn(News::Whole { source, scope, read, span, stopwatch })?;
+        for (rule, judged) in self.policy.rules.iter().zip(&tally.rules) {
+            let labels = [rule.name.as_str()];
+            let seconds = judged.took.as_secs_f64();
+            self.metrics.rule_evaluation_seconds.with_label_values(&labels).observe(seconds);
+            self.metrics.rule_unknown.with_label_values(&labels).inc_by(judged.unknown);
+        }
+        Ok(())
     }
 
     fn tick(&mut self) {
         self.turn(News::Tick).ok();
         let now = self.clock.now();
+        if now.since(self.sized_at) >= SIZE_EVERY {
+            self.sized_at = now;
+            self.metrics.store_bytes.set(i64::try_from(self.store.size()).unwrap_or(i64::MAX));
+        }
         if self.is_loaded && now.since(self.pruned_at) >= PRUNE_EVERY {
             self.pruned_at = now;
             if let Err(error) = self.store.prune(now - RETAIN) {
@@ -246,7 +266,7 @@ impl<S: Store + 'static> Keeper<S> {
 
     /// Decides, commits, and only then lets anybody see. After a failed commit
     /// the state is built anew from the store: memory never knows more than it.
-    fn turn(&mut self, news: News<'_>) -> Result<RowTally, String> {
+    fn turn(&mut self, news: News<'_>) -> Result<Tally, String> {
         if !self.is_loaded {
             self.load().map_err(|error| self.note_trouble(&error))?;
         }
@@ -258,13 +278,13 @@ impl<S: Store + 'static> Keeper<S> {
             if changes.is_empty() {
                 return Ok(tally);
             }
-            let timer = self.metrics.store_commit_seconds.with_label_values(&["sled"]);
+            let timer = self.metrics.store_commit_seconds.with_label_values(&[self.store.kind()]);
             let _timer = timer.start_timer();
             let committed = self.store.commit(now, &changes);
             if committed.is_err() {
-                // A message that is not durable must not be sent: after a crash
-                // nobody would know of it, and it would be written anew.
-                state.outbox.clear();
+                // What is not durable must not be seen, let alone sent: there is no
+                // state until it is built anew.
+                *state = State::default();
             }
             committed.map(|()| tally)
         };
@@ -307,7 +327,6 @@ impl<S: Store + 'static> Keeper<S> {
         if let Err(error) = self.checkpoint() {
             tracing::warn!(%error, "no checkpoint could be written; the next start reads more");
         }
-        self.metrics.store_bytes.set(i64::try_from(self.store.size()).unwrap_or(i64::MAX));
     }
 
     fn checkpoint(&mut self) -> Result<(), StoreError> {

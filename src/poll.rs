@@ -15,7 +15,7 @@ use crate::domain::time::Timestamp;
 use crate::domain::turn::WholeSpan;
 use crate::metrics::Metrics;
 use crate::pipeline::{Message, View};
-use crate::source::{ApiError, Ask, Page, PageSink, Report, ReportApi, Status};
+use crate::source::{ApiError, Ask, Page, PageSink, REPORT_CAP, Report, ReportApi, Status};
 
 /// Every poll reads this much again, beyond `settle`: which ends the network
 /// includes, and how late its rows are, is not documented.
@@ -30,8 +30,12 @@ const POLLS_PER_SWEEP: u32 = 5;
 /// More ids than this are not narrowed to.
 const MOST_FILTERS: usize = 50;
 
-/// A span shorter than this is not split further.
-const SHORTEST_SPLIT: Duration = Duration::from_secs(2);
+/// A span shorter than this is not split further: its halves, which overlap by a
+/// second, would not be shorter.
+const SHORTEST_SPLIT: Duration = Duration::from_secs(4);
+
+/// The list of postbacks must not hold up the polls.
+const LIST_WITHIN: Duration = Duration::from_secs(15);
 
 /// Reads one source for as long as it lives.
 pub struct Poller<A> {
@@ -223,7 +227,12 @@ impl<A: ReportApi> Poller<A> {
         let are_read = self.are_successes_read(scope);
         let successes_from = if are_read { failures_from.max(since) } else { since };
         let read = self.begin_read(true).await?;
-        let ask = |status, from| Ask { status, from, to, scope: scope.clone() };
+        // A second more than is counted: whether the network includes the ends is
+        // not documented.
+        let ask = |status, from: Timestamp| {
+            let from = from - Duration::from_secs(1);
+            Ask { status, from, to, scope: scope.clone() }
+        };
         self.read_whole(read, Extent::Recent, ask(Status::Failure, failures_from)).await?;
         if self.source.successes {
             self.read_whole(read, Extent::Recent, ask(Status::Success, successes_from)).await?;
@@ -327,13 +336,14 @@ impl<A: ReportApi> Poller<A> {
         let rows = pages.rows;
         match exported {
             Ok(()) => {
-                self.is_large.insert(key, rows >= crate::source::everflow::REPORT_CAP);
+                self.is_large.insert(key, rows >= REPORT_CAP);
                 Ok(())
             }
-            Err(
-                ApiError::Refused { .. } | ApiError::Rejected { .. } | ApiError::Incomplete { .. },
-            ) => self.read_in_halves(read, ask).await,
-            Err(error @ ApiError::Unavailable { .. }) => Err(error.into()),
+            // Refused, broken or down: the report may work where the export does not.
+            Err(error) => {
+                tracing::debug!(source = self.source.name, %error, "reading in halves instead of the export");
+                self.read_in_halves(read, ask).await
+            }
         }
     }
 
@@ -366,8 +376,8 @@ impl<A: ReportApi> Poller<A> {
                 }));
             }
             let middle = from + to.since(from) / 2;
-            spans.push((middle + Duration::from_secs(1), to));
-            spans.push((from, middle));
+            spans.push((middle, to));
+            spans.push((from, middle + Duration::from_secs(1)));
         }
         Ok(())
     }
@@ -383,7 +393,11 @@ impl<A: ReportApi> Poller<A> {
     /// Which postbacks are active: a switched-off one has no rows to tell it.
     async fn poll_postbacks(&mut self) {
         let source = self.source.name.clone();
-        let statuses = match self.api.postbacks().await {
+        let listed = tokio::time::timeout(LIST_WITHIN, self.api.postbacks()).await;
+        let listed = listed.unwrap_or_else(|_| {
+            Err(ApiError::Unavailable { message: "it did not come in time".to_owned() })
+        });
+        let statuses = match listed {
             Ok(postbacks) => {
                 self.warned_of_list = false;
                 Some(postbacks.into_iter().map(|p| (p.id, p.is_active)).collect())

@@ -68,6 +68,7 @@ impl Service {
             policy: policy.clone(),
             metrics: metrics.clone(),
             clock,
+            channels: channels.iter().map(|(name, one)| (name.clone(), one.kind())).collect(),
             config_hash,
             is_loopback: address.is_none_or(|address| address.ip().is_loopback()),
         };

@@ -72,6 +72,10 @@ impl Page {
 #[error("{0}")]
 pub struct RowError(pub String);
 
+/// The report gives no more rows, and does not say when there are more (Everflow's
+/// documentation).
+pub const REPORT_CAP: usize = 1_000;
+
 /// Answer of the capped report.
 #[derive(Debug)]
 pub enum Report {

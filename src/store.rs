@@ -52,6 +52,9 @@ pub trait Store: Send {
     /// Drops the journal and the texts written before `until`.
     fn prune(&mut self, until: Timestamp) -> Result<(), StoreError>;
 
+    /// A metric's label.
+    fn kind(&self) -> &'static str;
+
     /// Bytes on disk.
     fn size(&self) -> u64;
 }

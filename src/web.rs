@@ -16,6 +16,7 @@ use tokio::net::TcpListener;
 
 use crate::clock::Clock;
 use crate::domain::policy::Policy;
+use crate::metrics::state::Channels;
 use crate::metrics::{Metrics, state};
 use crate::pipeline::View;
 
@@ -36,6 +37,8 @@ pub struct Web {
     pub metrics: Arc<Metrics>,
     pub clock: Clock,
     /// Of the rules file in force.
+    /// The kind of each receiver's channel.
+    pub channels: Channels,
     pub config_hash: u64,
     /// Whether only this machine can reach the listener. Beyond it, without a
     /// token, only metrics and health answer.
@@ -99,7 +102,12 @@ async fn page_(Shared(web): Shared<Web>) -> Response {
 async fn metrics(Shared(web): Shared<Web>) -> Response {
     let built = build(web, |web| {
         let mut families = web.metrics.registry.gather();
-        families.extend(state::families(&web.view.state(), &web.policy, web.config_hash));
+        families.extend(state::families(
+            &web.view.state(),
+            &web.policy,
+            &web.channels,
+            web.config_hash,
+        ));
         families.sort_by(|a, b| a.name().cmp(b.name()));
         TextEncoder::new().encode_to_string(&families)
     });

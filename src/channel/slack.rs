@@ -76,7 +76,12 @@ impl Slack {
             Ok(()) => {}
             Err(error) if refusal::is_gone(&error) => return self.post_root(notice, &letter).await,
             Err(error) if refusal::is_frozen(&error) => {}
-            Err(error) => return Err(refusal::explain(error, &self.channel)),
+            // An edit is worth less than the news: whatever refuses it for good, the
+            // reply is tried, and says what is wrong where that is refused too.
+            Err(error) => match refusal::explain(error, &self.channel) {
+                error @ SendError::Temporary { .. } => return Err(error),
+                SendError::Permanent { .. } => {}
+            },
         }
         match self.reply(notice, &letter, channel, ts).await {
             Ok(()) => Ok(Sent { thread: thread.cloned() }),

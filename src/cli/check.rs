@@ -54,17 +54,8 @@ pub struct Trial {
 /// Tries what a file names. Given by whoever may use the network.
 pub type TryOnline<'a> = &'a dyn Fn(&Config) -> Vec<Trial>;
 
-/// Checks without a network; `--online` is refused rather than ignored.
-pub fn run(args: &CheckArgs) -> anyhow::Result<ExitCode> {
-    if args.online {
-        writeln!(std::io::stderr(), "`--online` is not available here: leave it out")?;
-        return Ok(ExitCode::from(2));
-    }
-    run_with(args, &|_| Vec::new())
-}
-
 /// Checks, and with `--online` asks `try_online` once the file is fine.
-pub fn run_with(args: &CheckArgs, try_online: TryOnline<'_>) -> anyhow::Result<ExitCode> {
+pub fn run(args: &CheckArgs, try_online: TryOnline<'_>) -> anyhow::Result<ExitCode> {
     let text = match config::read(&args.file) {
         Ok(text) => text,
         Err(error) => return unreadable(&error),
@@ -284,7 +275,7 @@ mod tests {
             let refuse = |_: &Config| {
                 vec![Trial { what: "source \"a\"".into(), outcome: Err("refused".into()) }]
             };
-            let found = run_with(&args, &refuse).expect("stdout takes it");
+            let found = run(&args, &refuse).expect("stdout takes it");
             assert_eq!(format!("{found:?}"), format!("{:?}", ExitCode::from(code)), "{text}");
         }
     }

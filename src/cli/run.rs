@@ -8,17 +8,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::TcpListener;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::logs::LogArgs;
 use super::{CANNOT_START, WRONG_USAGE};
 use crate::channel::{Channel, Email, EmailOptions, Slack, SlackOptions};
 use crate::clock::Clock;
 use crate::config::{self, ChannelConfig, Config, ConfigError, Receiver, SourceConfig};
+use crate::domain::policy::Scope;
 use crate::metrics::Metrics;
 use crate::service::{Parts, Service};
 use crate::source::everflow::{ApiKey, Everflow, EverflowOptions};
-use crate::source::{ApiError, Budget, ReportApi};
+use crate::source::{ApiError, Ask, Budget, Report, ReportApi, Status};
 use crate::store::sled::SledStore;
 
 /// Watch the networks of a rules file until it is stopped
@@ -62,6 +63,7 @@ pub async fn run(args: RunArgs, logs: &LogArgs) -> anyhow::Result<ExitCode> {
     // Before anything starts: a signal must find somebody who listens.
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
+    let mut hangup = signal(SignalKind::hangup())?;
     let started = tokio::select! {
         started = start(&args) => started,
         _ = interrupt.recv() => return Ok(ExitCode::SUCCESS),
@@ -79,6 +81,7 @@ pub async fn run(args: RunArgs, logs: &LogArgs) -> anyhow::Result<ExitCode> {
     tokio::select! {
         _ = interrupt.recv() => {}
         _ = terminate.recv() => {}
+        () = ignore(&mut hangup) => {}
         part = service.broken() => {
             // Whoever started us starts us anew: nothing that was committed is lost.
             eprintln!("postwatch: {part} ended unexpectedly; this is a bug, see the log above");
@@ -91,6 +94,14 @@ pub async fn run(args: RunArgs, logs: &LogArgs) -> anyhow::Result<ExitCode> {
         tracing::error!(error, "the last commit did not succeed; the next start reads it again");
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// A lost terminal must not end the watch, nor may an early attempt to reload.
+async fn ignore(hangup: &mut Signal) {
+    while hangup.recv().await.is_some() {
+        tracing::warn!("SIGHUP: the rules are read at a start only; restart to take up changes");
+    }
+    std::future::pending().await
 }
 
 /// Why it does not start, and the exit code.
@@ -177,16 +188,28 @@ async fn connect(
         Ok(network) => {
             tracing::info!(source = source.name, network = network.name, "connected");
         }
-        Err(error @ ApiError::Refused { .. }) => return Err(cannot_start(error)),
-        Err(
-            error @ (ApiError::Rejected { .. }
-            | ApiError::Unavailable { .. }
-            | ApiError::Incomplete { .. }),
-        ) => tracing::warn!(source = source.name, %error, "{NOT_YET}"),
+        // Who the key belongs to may be hidden from it: the report itself decides.
+        Err(error @ (ApiError::Refused { .. } | ApiError::Rejected { .. })) => {
+            match try_report(&api, clock).await {
+                Err(ApiError::Refused { .. }) => return Err(cannot_start(error)),
+                Ok(_) | Err(_) => tracing::warn!(source = source.name, %error, "{NOT_SAID}"),
+            }
+        }
+        Err(error @ (ApiError::Unavailable { .. } | ApiError::Incomplete { .. })) => {
+            tracing::warn!(source = source.name, %error, "{NOT_YET}");
+        }
     }
     Ok(api)
 }
 
+/// Asks the report for one second, as every poll will.
+async fn try_report(api: &Everflow, clock: Clock) -> Result<Report, ApiError> {
+    let to = clock.now();
+    let from = to - Duration::from_secs(1);
+    api.report(&Ask { status: Status::Failure, from, to, scope: Scope::default() }).await
+}
+
+const NOT_SAID: &str = "the network does not say who the key belongs to; it is polled all the same";
 const NOT_YET: &str = "the network does not answer yet; it is asked again at every interval";
 
 /// The client of one source.

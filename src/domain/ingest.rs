@@ -91,7 +91,7 @@ fn again(
     }
     let timestamp = known.timestamp.min(row.timestamp);
     if newest > known.newest {
-        let life = life(reading, facts, &newest, row.postback);
+        let life = same_end(known.life, life(reading, facts, &newest, row.postback));
         return Sighting::Changed(Delivery { newest, timestamp, life, ..known });
     }
     // It was missed in two reads and is there after all.
@@ -99,10 +99,22 @@ fn again(
         let life = life(reading, facts, &newest, row.postback);
         return Sighting::Changed(Delivery { life, ..known });
     }
-    if timestamp < known.timestamp && !row.is_success {
+    // An earlier row of the same episode; one with a higher counter is of the last.
+    let is_same_episode = row.failed_attempts <= known.newest.failed_attempts;
+    if timestamp < known.timestamp && !row.is_success && is_same_episode {
         return Sighting::Changed(Delivery { timestamp, ..known });
     }
     Sighting::Repeat
+}
+
+/// A delivery that ended the same way again ended when it first did.
+fn same_end(before: Life, after: Life) -> Life {
+    match (before, after) {
+        (Life::Ended { how: first, .. }, Life::Ended { how: again, .. }) if first == again => {
+            before
+        }
+        (_, after) => after,
+    }
 }
 
 fn life(reading: Reading<'_>, facts: &Facts, newest: &Fold, postback: u64) -> Life {

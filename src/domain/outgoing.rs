@@ -8,9 +8,12 @@ use serde::{Deserialize, Serialize};
 use super::notify::Notice;
 use super::time::Timestamp;
 
-/// Tries of one notice before its fallback gets it: with the back-off below
-/// about an hour.
+/// Tries of one notice before it is given up: with the back-off below about an
+/// hour.
 pub const MOST_TRIES: u32 = 12;
+
+/// Where a fallback waits, it gets the notice within about two minutes.
+const MOST_TRIES_BEFORE_FALLBACK: u32 = 5;
 
 const FIRST_WAIT: Duration = Duration::from_secs(5);
 const LONGEST_WAIT: Duration = Duration::from_secs(10 * 60);
@@ -60,7 +63,11 @@ impl Outgoing {
         chance: f64,
     ) {
         self.tries += 1;
-        if self.tries >= MOST_TRIES {
+        let most = match self.fallback.is_empty() {
+            true => MOST_TRIES,
+            false => MOST_TRIES_BEFORE_FALLBACK,
+        };
+        if self.tries >= most {
             self.give_up(now, message);
             return;
         }

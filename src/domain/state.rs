@@ -139,17 +139,14 @@ pub struct SourceState {
     pub windows: Option<Windows>,
     /// Reads under way, by number.
     pub reads: HashMap<u32, OpenRead>,
-    pub last_read: u32,
     pub sight: SightState,
     /// Whether the network refused the list of postbacks: then their rows tell
     /// whether they are active. Not known before the first answer.
-    pub is_list_refused: bool,
+    pub is_list_unread: bool,
     /// By postback: the newest row's word on whether it is active.
     pub row_status: HashMap<u64, (Timestamp, bool)>,
     /// For each rule, the groups whose alerts are not inactive.
     pub active: Vec<BTreeSet<Group>>,
-    /// How often each rule's answer was unknown, in this process.
-    pub unknown: Vec<u64>,
 }
 
 /// A read whose pages arrive; its clean successes count only when it is whole.

@@ -5,6 +5,7 @@
 //! it anew from the store where that fails.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use super::alert::AlertKey;
 use super::delivery::{Delivery, Row};
@@ -34,7 +35,7 @@ pub enum News<'a> {
     /// To be repeated until the tally says that none are left.
     Count { source: &'a str, scope: u64, read: u32, span: WholeSpan },
     /// A read came to its proper end, and everything in it was taken in.
-    Whole { source: &'a str, scope: u64, read: u32, span: WholeSpan },
+    Whole { source: &'a str, scope: u64, read: u32, span: WholeSpan, stopwatch: Stopwatch<'a> },
     /// A poll of a source failed; `trouble` says of what.
     Failed { source: &'a str, trouble: String },
     /// The status of every postback: `(id, is active)`; `None` where the list
@@ -45,6 +46,9 @@ pub enum News<'a> {
     /// Time passed.
     Tick,
 }
+
+/// Tells how much time has passed since some moment: the domain has no clock.
+pub type Stopwatch<'a> = &'a dyn Fn() -> Duration;
 
 /// What a whole read covered; both ends included.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -59,14 +63,26 @@ pub enum WholeSpan {
     Older { from: Timestamp, to: Timestamp },
 }
 
-/// How the rows of a page compared with what was known.
-#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
-pub struct RowTally {
+/// What a turn counted for the metrics: how the rows of a page compared with what
+/// was known, and how the rules were judged.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub struct Tally {
     pub new: u64,
     pub changed: u64,
     pub repeated: u64,
     /// Clean successes of a whole read that are still to be counted.
     pub uncounted: u64,
+    /// By the rules' places in the policy, where moments were judged.
+    pub rules: Vec<RuleTally>,
+}
+
+/// What judging a rule came to.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub struct RuleTally {
+    /// Groups whose answer was unknown.
+    pub unknown: u64,
+    /// How long it took, by the stopwatch that came in with the news.
+    pub took: Duration,
 }
 
 /// The turn under way.
@@ -75,7 +91,7 @@ pub(crate) struct Turn<'a> {
     policy: &'a Policy,
     state: &'a mut State,
     changes: Changes,
-    tally: RowTally,
+    tally: Tally,
     alerts: BTreeSet<AlertKey>,
     batches: BTreeSet<BatchKey>,
 }
@@ -87,14 +103,14 @@ pub fn turn(
     policy: &Policy,
     state: &mut State,
     news: News<'_>,
-) -> (Changes, RowTally) {
+) -> (Changes, Tally) {
     let commit = state.commit + 1;
     let mut turn = Turn {
         now,
         policy,
         state,
         changes: Changes { commit, ..Changes::default() },
-        tally: RowTally::default(),
+        tally: Tally::default(),
         alerts: BTreeSet::new(),
         batches: BTreeSet::new(),
     };
@@ -112,7 +128,9 @@ impl Turn<'_> {
             News::Count { source, scope, read, span } => {
                 self.count_some(source, scope, read, span);
             }
-            News::Whole { source, scope, read, span } => self.end_read(source, scope, read, span),
+            News::Whole { source, scope, read, span, stopwatch } => {
+                self.end_read(source, scope, read, span, stopwatch);
+            }
             News::Failed { source, trouble } => {
                 if let Some(source) = self.state.sources.get_mut(source) {
                     source.sight.trouble = Some(trouble);
@@ -120,7 +138,7 @@ impl Turn<'_> {
             }
             News::Postbacks { source, statuses } => {
                 if let Some(source) = self.state.sources.get_mut(source) {
-                    source.is_list_refused = statuses.is_none();
+                    source.is_list_unread = statuses.is_none();
                 }
                 let (now, listed) = (self.now, statuses.unwrap_or_default());
                 let statuses = listed.iter().map(|&(id, is_active)| (id, now, is_active));
@@ -204,17 +222,38 @@ impl Turn<'_> {
             }
             Outcome::Refused { message } => outgoing.give_up(now, message),
         }
-        let record = self.state.outbox.get(&number).cloned();
-        self.changes.records.push(Record::Outgoing { number, outgoing: record.clone() });
-        if record.as_ref().is_none_or(|outgoing| outgoing.given_up.is_some()) {
-            self.note_settled(&thread.1);
+        let outgoing = self.state.outbox.get(&number).cloned();
+        self.changes.records.push(Record::Outgoing { number, outgoing: outgoing.clone() });
+        match outgoing {
+            None => self.note_settled(&thread.1),
+            Some(outgoing) if outgoing.given_up.is_some() => self.hand_over(outgoing),
+            Some(_) => {}
         }
-        if let Some(given_up) = record.filter(|outgoing| outgoing.given_up.is_some()) {
-            for fallback in given_up.for_fallback(now) {
-                self.post(fallback);
-            }
-            self.drop_oldest_dead_letters();
+    }
+
+    /// Hands a given-up notice to its fallback. Where tries without end say that
+    /// the channel is dead, whatever else waits for it goes the same way at once.
+    fn hand_over(&mut self, dead: Outgoing) {
+        self.note_settled(&dead.notice.batch);
+        for fallback in dead.for_fallback(self.now) {
+            self.post(fallback);
         }
+        let is_channel_dead = dead.tries > 1;
+        let message = dead.given_up.map(|given_up| given_up.message).unwrap_or_default();
+        let waiting = self.state.outbox.iter().find(|(_, waiting)| {
+            is_channel_dead
+                && waiting.notice.receiver == dead.notice.receiver
+                && waiting.given_up.is_none()
+                && !waiting.fallback.is_empty()
+        });
+        if let Some((&number, waiting)) = waiting {
+            let mut waiting = Outgoing { tries: dead.tries, ..waiting.clone() };
+            waiting.give_up(self.now, message);
+            self.state.outbox.insert(number, waiting.clone());
+            self.changes.records.push(Record::Outgoing { number, outgoing: Some(waiting.clone()) });
+            self.hand_over(waiting);
+        }
+        self.drop_oldest_dead_letters();
     }
 
     fn drop_oldest_dead_letters(&mut self) {
@@ -298,7 +337,7 @@ impl Turn<'_> {
         });
     }
 
-    fn finish(mut self) -> (Changes, RowTally) {
+    fn finish(mut self) -> (Changes, Tally) {
         for key in std::mem::take(&mut self.alerts) {
             let alert = self.state.alerts.get(&key).cloned();
             self.changes.records.push(Record::Alert { key, alert });

@@ -14,14 +14,21 @@ use crate::domain::state::{SourceState, State};
 
 mod sources;
 
+/// The kind of each receiver's channel.
+pub type Channels = BTreeMap<String, &'static str>;
+
 /// Every family that follows the state, as of its last commit.
-pub fn families(state: &State, policy: &Policy, config_hash: u64) -> Vec<MetricFamily> {
+pub fn families(
+    state: &State,
+    policy: &Policy,
+    channels: &Channels,
+    config_hash: u64,
+) -> Vec<MetricFamily> {
     let mut families: Vec<Family> = vec![
         alerts(state),
-        rule_unknown(state, policy),
         blind(state, policy),
-        outbox_pending(state, policy),
-        dead_letters(state, policy),
+        outbox_pending(state, policy, channels),
+        dead_letters(state, policy, channels),
         build_info(),
         hash(config_hash),
     ];
@@ -74,19 +81,6 @@ fn alerts(state: &State) -> Family {
     family
 }
 
-fn rule_unknown(state: &State, policy: &Policy) -> Family {
-    let mut family = Family::counter(
-        "rule_unknown_total",
-        "Evaluations whose answer was unknown: not covered yet, or a measure without a value. Unknown changes no alert.",
-        &["rule"],
-    );
-    for (place, rule) in policy.rules.iter().enumerate() {
-        let unknown = known(state, policy).filter_map(|(_, source)| source.unknown.get(place));
-        family.add(&[&rule.name], unknown.sum::<u64>() as f64);
-    }
-    family
-}
-
 fn blind(state: &State, policy: &Policy) -> Family {
     let mut family = Family::gauge(
         "source_blind",
@@ -99,27 +93,33 @@ fn blind(state: &State, policy: &Policy) -> Family {
     family
 }
 
-fn outbox_pending(state: &State, policy: &Policy) -> Family {
+fn outbox_pending(state: &State, policy: &Policy, channels: &Channels) -> Family {
     let family = Family::gauge(
         "outbox_pending",
         "Messages that wait for their receiver's channel to take them.",
-        &["receiver"],
+        &["receiver", "channel"],
     );
-    by_receiver(family, state, policy, false)
+    by_receiver(family, state, policy, channels, false)
 }
 
-fn dead_letters(state: &State, policy: &Policy) -> Family {
+fn dead_letters(state: &State, policy: &Policy, channels: &Channels) -> Family {
     let family = Family::gauge(
         "outbox_dead_letters",
         "Messages that were given up: nobody got them from this receiver. The page says why.",
-        &["receiver"],
+        &["receiver", "channel"],
     );
-    by_receiver(family, state, policy, true)
+    by_receiver(family, state, policy, channels, true)
 }
 
 /// Every receiver of the routes counts, with 0 too: a rule on a missing series
 /// would not fire.
-fn by_receiver(mut family: Family, state: &State, policy: &Policy, is_given_up: bool) -> Family {
+fn by_receiver(
+    mut family: Family,
+    state: &State,
+    policy: &Policy,
+    channels: &Channels,
+    is_given_up: bool,
+) -> Family {
     let routes = policy.routes.iter();
     let mut counts: BTreeMap<&str, u64> = routes
         .flat_map(|route| route.to.iter().chain(&route.fallback))
@@ -130,7 +130,9 @@ fn by_receiver(mut family: Family, state: &State, policy: &Policy, is_given_up: 
         *counts += u64::from(outgoing.given_up.is_some() == is_given_up);
     }
     for (receiver, count) in counts {
-        family.add(&[receiver], count as f64);
+        // A receiver that is no longer configured has no channel.
+        let channel = channels.get(receiver).copied().unwrap_or("none");
+        family.add(&[receiver, channel], count as f64);
     }
     family
 }

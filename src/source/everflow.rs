@@ -13,7 +13,9 @@ use self::budget::Gate;
 use self::export::{Broken, Splitter};
 use self::refusal::Failure;
 use self::request::{Call, Caller, Endpoint};
-use super::{ApiError, Ask, Budget, Network, Page, PageSink, PostbackConfig, Report, ReportApi};
+use super::{
+    ApiError, Ask, Budget, Network, Page, PageSink, PostbackConfig, REPORT_CAP, Report, ReportApi,
+};
 use crate::clock::Clock;
 use crate::metrics::Metrics;
 
@@ -30,8 +32,6 @@ pub mod wire;
 
 /// UTC in the documentation, for keys that may not read the list.
 const DOCUMENTED_UTC: u32 = 67;
-/// The report gives no more rows, and does not say when there are more.
-pub const REPORT_CAP: usize = 1_000;
 const REPORT: &str = "/networks/reporting/affiliate/pixels";
 const EXPORT: &str = "/networks/reporting/affiliate/pixels/export";
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);

@@ -96,6 +96,10 @@ impl Store for MemoryStore {
         Ok(())
     }
 
+    fn kind(&self) -> &'static str {
+        "memory"
+    }
+
     fn size(&self) -> u64 {
         self.keys().iter().map(|(key, value)| (key.len() + value.len()) as u64).sum()
     }

@@ -133,6 +133,10 @@ impl Store for SledStore {
         self.db.apply_batch(batch).map_err(|error| self.explain(&error))
     }
 
+    fn kind(&self) -> &'static str {
+        "sled"
+    }
+
     fn size(&self) -> u64 {
         self.db.size_on_disk().unwrap_or(0)
     }
@@ -254,7 +258,7 @@ fn unusable(folder: &Path, error: &io::Error) -> StoreError {
             "give postwatch's user the right to write there, or choose another folder with --data"
         }
         io::ErrorKind::StorageFull => {
-            "free some space; nothing is lost, postwatch goes on by itself"
+            "free some space, then restart postwatch; nothing that was committed is lost"
         }
         io::ErrorKind::ReadOnlyFilesystem => {
             "the file system is read-only: mount it writable, or choose another folder with --data"

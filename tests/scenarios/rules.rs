@@ -23,7 +23,7 @@ fn a_rate_is_unknown_until_its_window_was_read() {
     world.succeed_many("good", 40);
     world.pass(HOUR);
     assert_eq!(world.shows("rate"), "critical", "unknown resolves nothing");
-    assert!(world.source().unknown[0] > 0);
+    assert!(world.unknown > 0);
 }
 
 #[test]
@@ -176,7 +176,7 @@ fn a_streak_that_a_scope_cuts_is_unknown() {
     }
     world.pass(120);
     assert_eq!(world.shows("streak"), "inactive");
-    assert!(world.source().unknown[0] > 0);
+    assert!(world.unknown > 0);
 }
 
 #[test]

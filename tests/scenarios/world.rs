@@ -27,6 +27,8 @@ const OVERLAP: i64 = 60;
 const PAGE: usize = 7;
 
 pub struct World {
+    /// Evaluations whose answer was unknown.
+    pub unknown: u64,
     pub policy: Policy,
     pub now: i64,
     pub state: State,
@@ -123,6 +125,7 @@ impl World {
     /// A world whose service has just begun.
     pub fn new(policy: Policy) -> World {
         let mut world = World {
+            unknown: 0,
             policy,
             now: NOON,
             state: State::default(),
@@ -188,7 +191,8 @@ impl World {
 
     /// One turn and its commit; `false` where the disk refused it.
     pub fn turn(&mut self, news: News<'_>) -> bool {
-        let (changes, _) = turn(Timestamp(self.now), &self.policy, &mut self.state, news);
+        let (changes, tally) = turn(Timestamp(self.now), &self.policy, &mut self.state, news);
+        self.unknown += tally.rules.iter().map(|rule| rule.unknown).sum::<u64>();
         if changes.is_empty() {
             return true;
         }
@@ -363,7 +367,7 @@ impl World {
         if !self.source().reads.contains_key(&read) {
             return false;
         }
-        self.turn(News::Whole { source: SOURCE, scope, read, span })
+        self.turn(News::Whole { source: SOURCE, scope, read, span, stopwatch: &|| Duration::ZERO })
     }
 
     /// Time goes by: a tick every ten seconds, a poll every minute.

@@ -1,9 +1,9 @@
 //! Judging: every moment that the watermark passes, every rule, every group
 //! that may have changed.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 
-use super::Turn;
+use super::{RuleTally, Stopwatch, Turn};
 use crate::domain::alert::builtin::{self, POSTBACK_DEACTIVATED, SOURCE_BLIND};
 use crate::domain::alert::{
     Alert, AlertEnd, AlertKey, EXPIRES_AFTER, Proof, Status, Story, Transition, story,
@@ -22,7 +22,7 @@ const PRUNE_EVERY: std::time::Duration = std::time::Duration::from_secs(3600);
 
 impl Turn<'_> {
     /// Judges every multiple of `evaluate_every` up to the watermark, in order.
-    pub(super) fn judge_passed_moments(&mut self, policy: &SourcePolicy) {
+    pub(super) fn judge_passed_moments(&mut self, policy: &SourcePolicy, stopwatch: Stopwatch<'_>) {
         let every = self.policy.evaluate_every;
         let Some(source) = self.state.sources.get_mut(&policy.name) else { return };
         let Some(watermark) = source.facts.watermark else { return };
@@ -30,7 +30,7 @@ impl Turn<'_> {
         if source.windows.is_none() {
             source.windows = Some(Windows::count(&self.policy.rules, &source.facts, until));
             self.find_active(&policy.name);
-            self.judge_moment(policy);
+            self.judge_moment(policy, stopwatch);
             return;
         }
         while let Some(source) = self.state.sources.get_mut(&policy.name)
@@ -39,7 +39,7 @@ impl Turn<'_> {
         {
             let next = windows.at + every;
             windows.advance(&source.facts, next);
-            self.judge_moment(policy);
+            self.judge_moment(policy, stopwatch);
         }
         self.drop_what_is_past(policy, until);
     }
@@ -65,7 +65,6 @@ impl Turn<'_> {
         let mut gone = Vec::new();
         let Some(source) = self.state.sources.get_mut(source_name) else { return };
         source.active = vec![BTreeSet::new(); policy.rules.len()];
-        source.unknown.resize(policy.rules.len(), 0);
         let Some(windows) = &source.windows else { return };
         let of_source = self.state.alerts.values().filter(|alert| alert.key.source == source_name);
         for alert in of_source.filter(|alert| !alert.is_over()) {
@@ -117,8 +116,10 @@ impl Turn<'_> {
         self.alerts.insert(key.clone());
     }
 
-    fn judge_moment(&mut self, policy: &SourcePolicy) {
+    fn judge_moment(&mut self, policy: &SourcePolicy, stopwatch: Stopwatch<'_>) {
+        self.tally.rules.resize_with(self.policy.rules.len(), RuleTally::default);
         for place in 0..self.policy.rules.len() {
+            let began = stopwatch();
             let rule = &self.policy.rules[place];
             let Some(source) = self.state.sources.get_mut(&policy.name) else { return };
             let Some(windows) = &mut source.windows else { return };
@@ -128,6 +129,7 @@ impl Turn<'_> {
             for group in groups {
                 self.judge_group(policy, place, &group);
             }
+            self.tally.rules[place].took += stopwatch().saturating_sub(began);
         }
     }
 
@@ -142,7 +144,7 @@ impl Turn<'_> {
             rule.levels.iter().map(|level| judge(&moment, rule, window, level, group)).collect();
         let has_failures = window.counts(group).is_some();
         if verdicts.contains(&Verdict::Unknown) {
-            source.unknown[place] += 1;
+            self.tally.rules[place].unknown += 1;
             // It becomes known as more is read, without another row of its own.
             if policy.successes && has_failures {
                 windows.rules[place].touch(group);
@@ -306,7 +308,7 @@ fn proof(moment: &Moment<'_>, rule: &Rule, place: usize, group: &Group, alert: &
     }
 }
 
-/// A postback of the group that was switched off while the alert's failures came.
+/// A postback that is switched off and has failures which the alert counted.
 fn has_switched_off_postback(
     moment: &Moment<'_>,
     rule: &Rule,
@@ -320,9 +322,21 @@ fn has_switched_off_postback(
     };
     let grouping = &moment.windows.rules[place].grouping;
     let facts = moment.facts;
-    let switched_off = facts.postbacks.iter();
-    switched_off
-        .filter(|(_, state)| !state.is_active && state.changed_at >= began_at)
-        .flat_map(|(&id, _)| facts.dims.ids_of_postback(id))
-        .any(|dims| grouping.labels(facts, dims).as_ref() == Some(&group.labels))
+    let switched_off: HashSet<u64> = facts
+        .postbacks
+        .iter()
+        .filter(|(_, state)| !state.is_active)
+        .filter(|(id, _)| {
+            let mut dims = facts.dims.ids_of_postback(**id);
+            dims.any(|dims| grouping.labels(facts, dims).as_ref() == Some(&group.labels))
+        })
+        .map(|(&id, _)| id)
+        .collect();
+    // Most groups have none: only then are their failures looked at.
+    !switched_off.is_empty()
+        && facts.deliveries.within(began_at, moment.at).any(|slot| {
+            let delivery = facts.deliveries.get(slot);
+            switched_off.contains(&facts.dims.get(delivery.dims).postback)
+                && grouping.group(facts, delivery).as_ref() == Some(group)
+        })
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Turn, WholeSpan};
+use super::{Stopwatch, Turn, WholeSpan};
 use crate::domain::delivery::{Ended, Fold, Identity, Row};
 use crate::domain::facts::{Coverage, Entry, SecondCount};
 use crate::domain::ingest::{self, Reading, Sighting};
@@ -23,7 +23,6 @@ const COUNTS_PER_COMMIT: usize = 40_000;
 impl<'a> Turn<'a> {
     pub(super) fn begin_read(&mut self, source: &str, read: u32, counts: bool) {
         if let Some(source) = self.state.sources.get_mut(source) {
-            source.last_read = source.last_read.max(read);
             source.reads.clear();
             source.reads.insert(read, OpenRead { counts, ..OpenRead::default() });
         }
@@ -115,7 +114,14 @@ impl<'a> Turn<'a> {
 
     /// A read is whole only if every one of its pages was committed: after a
     /// failed commit its number is unknown here, and it proves nothing.
-    pub(super) fn end_read(&mut self, source: &str, scope: u64, read: u32, span: WholeSpan) {
+    pub(super) fn end_read(
+        &mut self,
+        source: &str,
+        scope: u64,
+        read: u32,
+        span: WholeSpan,
+        stopwatch: Stopwatch<'_>,
+    ) {
         let policy = self.policy;
         let Some(policy) = policy.source(source) else { return };
         let Some(state) = self.state.sources.get_mut(source) else { return };
@@ -127,7 +133,7 @@ impl<'a> Turn<'a> {
                 state.sight.arriving_at = None;
                 let coverage =
                     Coverage { since: successes_since, front: Some(to), are_successes_read: false };
-                self.cover(policy, scope, coverage);
+                self.cover(policy, scope, coverage, stopwatch);
             }
             WholeSpan::Recent { failures_from, successes_from, to } => {
                 let before = state.facts.coverage.get(&scope).copied();
@@ -135,11 +141,9 @@ impl<'a> Turn<'a> {
                 if policy.successes {
                     self.note_missing(policy, scope, read, failures_from.max(successes_from), to);
                 }
-                self.cover(
-                    policy,
-                    scope,
-                    Coverage { since, front: Some(to), are_successes_read: policy.successes },
-                );
+                let coverage =
+                    Coverage { since, front: Some(to), are_successes_read: policy.successes };
+                self.cover(policy, scope, coverage, stopwatch);
             }
             WholeSpan::Older { from, to } => {
                 if policy.successes {
@@ -155,7 +159,7 @@ impl<'a> Turn<'a> {
     /// Where the list of postbacks cannot be read, the newest row of each tells.
     fn compare_row_statuses(&mut self, policy: &SourcePolicy) {
         let Some(state) = self.state.sources.get(&policy.name) else { return };
-        if !state.is_list_refused {
+        if !state.is_list_unread {
             return;
         }
         let statuses = state.row_status.iter().map(|(&id, &(at, is_active))| (id, at, is_active));
@@ -165,7 +169,13 @@ impl<'a> Turn<'a> {
 
     /// Moves the scope's front, and the watermark where that was the last scope
     /// to come so far; then every moment that it passes is judged.
-    fn cover(&mut self, policy: &SourcePolicy, scope: u64, coverage: Coverage) {
+    fn cover(
+        &mut self,
+        policy: &SourcePolicy,
+        scope: u64,
+        coverage: Coverage,
+        stopwatch: Stopwatch<'_>,
+    ) {
         let Some(state) = self.state.sources.get_mut(&policy.name) else { return };
         state.facts.coverage.insert(scope, coverage);
         state.sight.trouble = None;
@@ -182,7 +192,7 @@ impl<'a> Turn<'a> {
         let at = front - policy.settle;
         if state.facts.watermark.is_none_or(|before| at > before) {
             self.record(&policy.name, Entry::Watermark(at));
-            self.judge_passed_moments(policy);
+            self.judge_passed_moments(policy, stopwatch);
         }
         self.judge_sights();
     }
@@ -292,9 +302,8 @@ impl<'a> Turn<'a> {
 
 fn note_status(source: &mut SourceState, row: &Row<'_>) {
     let is_active = match row.postback_status.as_ref() {
-        "active" => true,
-        "inactive" => false,
-        _ => return,
+        "" => return,
+        status => status == "active",
     };
     let told_at = Fold::of(row).tried_at();
     let newest = source.row_status.entry(row.postback).or_insert((told_at, is_active));
