@@ -22,7 +22,7 @@ demo *args:
     cargo run --release -- demo {{ args }}
 
 # The simulated network alone.
-simulate listen="127.0.0.1:8080" *args:
+simulate listen="127.0.0.1:9468" *args:
     cargo run --release -- simulate --listen {{ listen }} {{ args }}
 
 # The release build before real servers: needs prometheus and promtool.
@@ -41,3 +41,7 @@ deny:
 # Our documentation, for reading the code along.
 doc:
     cargo doc --no-deps --document-private-items --open
+
+# How much memory reading an export of a million rows takes: needs curl and python3.
+memory rows="1000000":
+    ROWS={{ rows }} .ci/memory
