@@ -207,7 +207,12 @@ impl<A: ReportApi> Poller<A> {
         let watermark = state.sources.get(&self.source.name).and_then(|s| s.facts.watermark);
         match watermark {
             Some(at) => at,
-            None => to - self.policy.longest_window().min(self.source.lookback),
+            None => {
+                // The first moment that is judged lies this far before `to`, and its
+                // windows must be covered.
+                let behind = self.source.settle + self.policy.evaluate_every * 2;
+                to - (self.policy.longest_window() + behind).min(self.source.lookback)
+            }
         }
     }
 

@@ -104,7 +104,10 @@ pub struct Story {
     pub readings: Vec<Reading>,
     pub cause: Option<Cause>,
     pub samples: Vec<Sample>,
+    /// What the reader needs to know or do while it lasts.
     pub notes: Vec<String>,
+    /// What holds to its end, and then all the more.
+    pub caveats: Vec<String>,
 }
 
 /// What may end an alert whose condition is clear.

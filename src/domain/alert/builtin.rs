@@ -95,6 +95,7 @@ pub fn tell_blind(policy: &SourcePolicy, sight: &Sight, trouble: Option<&str>) -
         readings: Vec::new(),
         cause: None,
         samples: Vec::new(),
+        caveats: Vec::new(),
         notes: vec![
             format!("Nothing was read whole {since}. The last poll said: {trouble}"),
             "No failure is lost: the missed span is read and judged when the network answers again."
@@ -127,6 +128,7 @@ pub fn tell_deactivated(facts: &Facts, policy: &SourcePolicy, postback: u64) -> 
         readings: Vec::new(),
         cause: cause(facts, &failures),
         samples: failures.iter().take(3).map(|delivery| sample(facts, delivery)).collect(),
+        caveats: Vec::new(),
         notes: vec![
             waiting,
             format!(

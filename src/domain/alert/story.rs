@@ -55,6 +55,7 @@ pub fn tell(
         cause,
         samples: samples(moment.facts, &failures),
         notes: notes(moment, rule),
+        caveats: caveats(moment),
     }
 }
 
@@ -273,13 +274,13 @@ fn notes(moment: &Moment<'_>, rule: &Rule) -> Vec<String> {
             moment.policy.deactivates_after
         ));
     }
-    if !moment.policy.successes {
-        notes.push(
-            "Successes are not read (successes: off): when this ends, it is no proof of a cure."
-                .to_owned(),
-        );
-    }
     notes
+}
+
+fn caveats(moment: &Moment<'_>) -> Vec<String> {
+    let unproven =
+        "Successes are not read (successes: off): when this ends, it is no proof of a cure.";
+    (!moment.policy.successes).then(|| unproven.to_owned()).into_iter().collect()
 }
 
 /// A value as messages write it: `12`, `83 %`, `1h 5m`; `unknown` where it has none.

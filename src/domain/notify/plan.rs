@@ -265,7 +265,8 @@ pub fn alert_facts(policy: &Policy, alert: &Alert) -> Option<AlertFacts> {
         },
     };
     let story = alert.story.clone()?;
-    let mut notes = story.notes;
+    let mut notes = if is_ended(alert) { Vec::new() } else { story.notes };
+    notes.extend(story.caveats);
     if is_late {
         notes.insert(
             0,
