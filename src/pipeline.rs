@@ -17,6 +17,9 @@ use crate::metrics::Metrics;
 use crate::source::Page;
 use crate::store::{Store, StoreError};
 
+#[cfg(test)]
+mod tests;
+
 /// Pages that may wait for the keeper: with more, the network is read slower.
 const WAITING: usize = 4;
 const COMMITS_PER_CHECKPOINT: u64 = 500;

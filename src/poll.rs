@@ -152,6 +152,11 @@ impl<A: ReportApi> Poller<A> {
 
     async fn poll_scopes(&mut self) -> Result<(), PollError> {
         for scope in self.source.scopes.clone() {
+            // After a failed commit there is no state until it was built anew: what
+            // is not known now is not what was never read.
+            if !self.view.state().sources.contains_key(&self.source.name) {
+                return Err(PollError::Store("the store does not answer".to_owned()));
+            }
             let front = self.coverage(&scope).and_then(|(_, front)| front);
             if front.is_none() {
                 self.look_back(&scope).await?;

@@ -173,6 +173,18 @@ fn a_failed_commit_loses_nothing_and_its_read_proves_nothing() {
 }
 
 #[test]
+fn a_second_look_back_of_a_known_scope_forgets_nothing() {
+    let mut world = world();
+    world.succeed_many("good", 3);
+    world.pass(300);
+    let coverage = world.facts().coverage.clone();
+    let to = Timestamp(world.now);
+    let since = Timestamp(world.now - 60);
+    world.read(&Scope::default(), Vec::new(), WholeSpan::Lookback { to, successes_since: since });
+    assert_eq!(world.facts().coverage, coverage);
+}
+
+#[test]
 fn a_clock_that_goes_back_opens_no_moment_again_and_breaks_nothing() {
     let mut world = world();
     world.fail_many("bad", 3);

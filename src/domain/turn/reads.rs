@@ -131,6 +131,11 @@ impl<'a> Turn<'a> {
         match span {
             WholeSpan::Lookback { to, successes_since } => {
                 state.sight.arriving_at = None;
+                let known = state.facts.coverage.get(&scope);
+                // Never a second first time: it would forget which successes were read.
+                if known.is_some_and(|known| known.front.is_some()) {
+                    return;
+                }
                 let coverage =
                     Coverage { since: successes_since, front: Some(to), are_successes_read: false };
                 self.cover(policy, scope, coverage, stopwatch);

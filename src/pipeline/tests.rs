@@ -1,0 +1,97 @@
+//! What the keeper shows while its store cannot be written.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use bytes::Bytes;
+
+use super::*;
+use crate::domain::policy::SourcePolicy;
+use crate::domain::state::{Changes, Checkpoint, Stored};
+use crate::store::memory::MemoryStore;
+
+/// A store whose disk is full while the switch says so.
+struct Fragile {
+    store: MemoryStore,
+    is_full: Arc<AtomicBool>,
+}
+
+impl Store for Fragile {
+    fn load(&mut self, span: Duration, take: &mut dyn FnMut(Stored)) -> Result<u64, StoreError> {
+        self.store.load(span, take)
+    }
+
+    fn commit(&mut self, now: Timestamp, changes: &Changes) -> Result<(), StoreError> {
+        match self.is_full.load(Ordering::Relaxed) {
+            true => Err(StoreError::Unusable("the disk is full".to_owned())),
+            false => self.store.commit(now, changes),
+        }
+    }
+
+    fn checkpoint(&mut self, commit: u64, all: &[(String, Checkpoint)]) -> Result<(), StoreError> {
+        self.store.checkpoint(commit, all)
+    }
+
+    fn read(&self, wanted: &[(u64, Identity)]) -> Result<Vec<Option<DeliveryText>>, StoreError> {
+        self.store.read(wanted)
+    }
+
+    fn prune(&mut self, until: Timestamp) -> Result<(), StoreError> {
+        self.store.prune(until)
+    }
+
+    fn kind(&self) -> &'static str {
+        "fragile"
+    }
+
+    fn size(&self) -> u64 {
+        0
+    }
+}
+
+fn failing_row(conversion: &str) -> Page {
+    let row = format!(
+        r#"{{"network_offer_id":11,"affiliate_id":7,"pixel_id":132,"conversion_id":"{conversion}","transaction_id":"t","timestamp":1772366000,"is_success":false,"failed_attempts":1,"last_attempt":1772366000,"delivery_method":"postback","payload":"https://t.example/","debug_information":"Status: 500"}}"#
+    );
+    let end = row.len();
+    let place = std::iter::once(0..end).collect();
+    Page::new(Bytes::from(row), place)
+}
+
+#[test]
+fn nobody_sees_what_a_full_disk_did_not_take_and_the_keeper_goes_on_by_itself() {
+    let policy = Policy {
+        sources: vec![SourcePolicy::named("acme")],
+        evaluate_every: Duration::from_secs(10),
+        rules: Vec::new(),
+        routes: Vec::new(),
+    };
+    let is_full = Arc::new(AtomicBool::new(false));
+    let store = Fragile { store: MemoryStore::default(), is_full: is_full.clone() };
+    let opened =
+        Keeper::open(store, Arc::new(policy), Clock::System, Metrics::new(), Arc::default());
+    let mut keeper = opened.expect("memory opens");
+    let view = keeper.view();
+    let failures = || {
+        let state = view.state();
+        state.sources.get("acme").map(|source| source.facts.deliveries.len())
+    };
+    let source = || "acme".to_owned();
+    let page =
+        |conversion| Message::Page { source: source(), read: 1, page: failing_row(conversion) };
+    assert!(keeper.take(Message::Began { source: source(), read: 1, counts: true }).is_continue());
+    assert!(keeper.take(page("first")).is_continue());
+    assert_eq!(failures(), Some(1));
+
+    is_full.store(true, Ordering::Relaxed);
+    assert!(keeper.take(page("second")).is_continue());
+    assert_eq!(failures(), None, "nothing that is not durable is shown");
+    assert_eq!(view.store_trouble().as_deref(), Some("the disk is full"));
+
+    is_full.store(false, Ordering::Relaxed);
+    assert!(keeper.take(page("third")).is_continue());
+    assert_eq!(failures(), Some(2), "what was stored, and what came after");
+    assert_eq!(view.store_trouble(), None);
+    let known =
+        keeper.end_read("acme", 0, 1, WholeSpan::Older { from: Timestamp(0), to: Timestamp(9) });
+    assert!(known.is_err(), "a read that lost a page proves nothing");
+}
