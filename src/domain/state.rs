@@ -84,7 +84,7 @@ pub enum Record {
     },
     Alert {
         key: AlertKey,
-        alert: Option<Alert>,
+        alert: Option<Box<Alert>>,
     },
     Batch {
         key: BatchKey,
@@ -215,7 +215,9 @@ impl State {
             Record::Postback { source, id, state } => {
                 self.facts(&source).postbacks.insert(id, state);
             }
-            Record::Alert { key, alert } => set(&mut self.alerts, key, alert),
+            Record::Alert { key, alert } => {
+                set(&mut self.alerts, key, alert.map(|alert| *alert));
+            }
             Record::Batch { key, batch } => set(&mut self.batches, key, batch),
             Record::Outgoing { number, outgoing } => set(&mut self.outbox, number, outgoing),
             Record::Thread { receiver, batch, thread } => {

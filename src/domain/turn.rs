@@ -339,7 +339,7 @@ impl Turn<'_> {
 
     fn finish(mut self) -> (Changes, Tally) {
         for key in std::mem::take(&mut self.alerts) {
-            let alert = self.state.alerts.get(&key).cloned();
+            let alert = self.state.alerts.get(&key).cloned().map(Box::new);
             self.changes.records.push(Record::Alert { key, alert });
         }
         for key in std::mem::take(&mut self.batches) {
