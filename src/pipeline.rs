@@ -21,7 +21,7 @@ use crate::store::{Store, StoreError};
 mod tests;
 
 /// Pages that may wait for the keeper: with more, the network is read slower.
-const WAITING: usize = 4;
+const WAITING: usize = 2;
 const COMMITS_PER_CHECKPOINT: u64 = 500;
 const PRUNE_EVERY: Duration = Duration::from_secs(3600);
 const SIZE_EVERY: Duration = Duration::from_secs(60);

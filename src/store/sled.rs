@@ -15,7 +15,7 @@ use crate::domain::state::{Changes, Checkpoint, DeliveryText, Stored};
 use crate::domain::time::Timestamp;
 
 /// The journal is written once and read at a start: it needs little cache.
-const CACHE_BYTES: u64 = 16 << 20;
+const CACHE_BYTES: u64 = 8 << 20;
 
 pub struct SledStore {
     db: Db,
