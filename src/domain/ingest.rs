@@ -84,10 +84,7 @@ fn again(
 ) -> Sighting {
     let newest = Fold::of(row);
     if newest.opens_episode_after(&known.newest) {
-        let Sighting::New(episode) = first_sight(reading, facts, known.identity, dims, row) else {
-            return Sighting::Repeat;
-        };
-        return Sighting::New(episode);
+        return first_sight(reading, facts, known.identity, dims, row);
     }
     let timestamp = known.timestamp.min(row.timestamp);
     if newest > known.newest {

@@ -30,7 +30,7 @@ pub struct Outgoing {
     pub given_up: Option<GivenUp>,
 }
 
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct GivenUp {
     pub at: Timestamp,
     /// What the channel said, and what to do.

@@ -11,7 +11,7 @@ use super::alert::AlertKey;
 use super::delivery::{Delivery, Row};
 use super::facts::{Entry, PostbackState};
 use super::notify::plan::{self, BatchKey};
-use super::outgoing::{Outcome, Outgoing};
+use super::outgoing::{GivenUp, Outcome, Outgoing};
 use super::policy::{Policy, SourcePolicy};
 use super::state::{Changes, DeliveryText, Record, SourceState, State};
 use super::time::Timestamp;
@@ -231,27 +231,28 @@ impl Turn<'_> {
         }
     }
 
-    /// Hands a given-up notice to its fallback. Where tries without end say that
-    /// the channel is dead, whatever else waits for it goes the same way at once.
+    /// Hands a given-up notice to its fallback. Where many tries say that the
+    /// channel is dead, whatever else waits for it goes the same way at once.
     fn hand_over(&mut self, dead: Outgoing) {
-        self.note_settled(&dead.notice.batch);
-        for fallback in dead.for_fallback(self.now) {
-            self.post(fallback);
-        }
         let is_channel_dead = dead.tries > 1;
-        let message = dead.given_up.map(|given_up| given_up.message).unwrap_or_default();
-        let waiting = self.state.outbox.iter().find(|(_, waiting)| {
-            is_channel_dead
-                && waiting.notice.receiver == dead.notice.receiver
+        let mut given_up = vec![dead.clone()];
+        let GivenUp { message, .. } = dead.given_up.unwrap_or_default();
+        for (&number, waiting) in &mut self.state.outbox {
+            let waits_too = waiting.notice.receiver == dead.notice.receiver
                 && waiting.given_up.is_none()
-                && !waiting.fallback.is_empty()
-        });
-        if let Some((&number, waiting)) = waiting {
-            let mut waiting = Outgoing { tries: dead.tries, ..waiting.clone() };
-            waiting.give_up(self.now, message);
-            self.state.outbox.insert(number, waiting.clone());
-            self.changes.records.push(Record::Outgoing { number, outgoing: Some(waiting.clone()) });
-            self.hand_over(waiting);
+                && !waiting.fallback.is_empty();
+            if is_channel_dead && waits_too {
+                waiting.give_up(self.now, message.clone());
+                let outgoing = Some(waiting.clone());
+                self.changes.records.push(Record::Outgoing { number, outgoing });
+                given_up.push(waiting.clone());
+            }
+        }
+        for outgoing in given_up {
+            self.note_settled(&outgoing.notice.batch);
+            for fallback in outgoing.for_fallback(self.now) {
+                self.post(fallback);
+            }
         }
         self.drop_oldest_dead_letters();
     }

@@ -1,6 +1,8 @@
 //! Notices: when, to whom, and nothing lost by a crash between any two turns.
 
+use postwatch::domain::outgoing::Outcome;
 use postwatch::domain::rules::{Glob, Level, Measure, Rule, Severity};
+use postwatch::domain::turn::News;
 
 use super::world::{DAY, HOUR, World, at_least, policy, route, rule, seconds};
 
@@ -183,6 +185,33 @@ fn a_refused_message_goes_to_the_fallback_to_the_last_one() {
         ]
     );
     assert!(world.notices[1].instead_of.as_deref() == Some("ops"));
+}
+
+#[test]
+fn a_dead_channel_hands_all_that_waits_to_the_fallback_at_once() {
+    let mut policy = policy(vec![failing("one"), failing("two")]);
+    policy.routes[0].fallback = vec!["partners".into()];
+    let mut world = World::calm(policy);
+    world.fail_many("bad", 3);
+    world.now += 60;
+    world.poll();
+    world.now += 60;
+    world.turn(News::Tick);
+    let first = *world.state.outbox.keys().next().expect("two notices wait");
+    for tries in 1..=5 {
+        let waiting = |world: &World, receiver: &str| {
+            let waits = world.state.outbox.values().filter(|one| one.given_up.is_none());
+            waits.filter(|one| one.notice.receiver == receiver).count()
+        };
+        assert_eq!((waiting(&world, "ops"), waiting(&world, "partners")), (2, 0), "try {tries}");
+        let message = "no answer".to_owned();
+        let outcome = Outcome::Failed { retry_after: None, message, chance: 0.0 };
+        world.turn(News::Settled { number: first, outcome });
+        world.restart();
+        if tries == 5 {
+            assert_eq!((waiting(&world, "ops"), waiting(&world, "partners")), (0, 2));
+        }
+    }
 }
 
 #[test]
