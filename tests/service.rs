@@ -209,7 +209,7 @@ async fn counts_equal_the_truth_after_every_kill_and_nobody_is_told_twice() {
         network.hold(true);
         agree(&postwatch, &network, &format!("after kill {kill}")).await;
     }
-    assert!(path_exists(postwatch.folder.path(), "data/db"));
+    assert!(path_exists(postwatch.folder.path(), "data/sled/db"));
     postwatch.kill().await;
     nobody_is_told_twice(&slack, KILLS);
     network.stop().await;

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use super::*;
 use crate::domain::policy::SourcePolicy;
 use crate::domain::state::{Changes, Checkpoint, Stored};
+use crate::store::Condition;
 use crate::store::memory::MemoryStore;
 
 /// A store whose disk is full while the switch says so.
@@ -39,12 +40,20 @@ impl Store for Fragile {
         self.store.prune(until)
     }
 
+    fn snapshot(&mut self, span: Duration) -> Result<(), StoreError> {
+        self.store.snapshot(span)
+    }
+
+    fn rebuild(&mut self, now: Timestamp, why: &str) -> Result<(), StoreError> {
+        self.store.rebuild(now, why)
+    }
+
     fn kind(&self) -> &'static str {
         "fragile"
     }
 
-    fn size(&self) -> u64 {
-        0
+    fn condition(&self) -> Condition {
+        self.store.condition()
     }
 }
 
@@ -85,12 +94,12 @@ fn nobody_sees_what_a_full_disk_did_not_take_and_the_keeper_goes_on_by_itself() 
     is_full.store(true, Ordering::Relaxed);
     assert!(keeper.take(page("second")).is_continue());
     assert_eq!(failures(), None, "nothing that is not durable is shown");
-    assert_eq!(view.store_trouble().as_deref(), Some("the disk is full"));
+    assert_eq!(view.store().trouble.as_deref(), Some("the disk is full"));
 
     is_full.store(false, Ordering::Relaxed);
     assert!(keeper.take(page("third")).is_continue());
     assert_eq!(failures(), Some(2), "what was stored, and what came after");
-    assert_eq!(view.store_trouble(), None);
+    assert_eq!(view.store().trouble, None);
     let known =
         keeper.end_read("acme", 0, 1, WholeSpan::Older { from: Timestamp(0), to: Timestamp(9) });
     assert!(known.is_err(), "a read that lost a page proves nothing");
