@@ -12,6 +12,8 @@ use crate::domain::facts::Entry;
 use crate::domain::reason::Reason;
 use crate::domain::state::Record;
 
+mod power;
+
 const DAY: Duration = Duration::from_secs(24 * 3600);
 const SPAN: Duration = Duration::from_secs(4 * 24 * 3600);
 const NOON: Timestamp = Timestamp(1_772_366_400);
