@@ -95,6 +95,9 @@ pub struct Keeper<S> {
     committed: Arc<Notify>,
     /// Unset after a failed commit, until the state was built anew.
     is_loaded: bool,
+    /// Set when only a new process can go on: whoever waits for the keeper sees it
+    /// end.
+    is_over: bool,
     house: House,
 }
 
@@ -109,8 +112,17 @@ impl<S: Store + 'static> Keeper<S> {
     ) -> Result<Keeper<S>, StoreError> {
         let view = View::default();
         let house = House::new(clock.now());
-        let mut keeper =
-            Keeper { store, view, policy, clock, metrics, committed, is_loaded: false, house };
+        let mut keeper = Keeper {
+            store,
+            view,
+            policy,
+            clock,
+            metrics,
+            committed,
+            is_loaded: false,
+            is_over: false,
+            house,
+        };
         keeper.load()?;
         let store = [keeper.store.kind()];
         keeper.metrics.store_failed_commits.with_label_values(&store).inc_by(0);
@@ -131,7 +143,7 @@ impl<S: Store + 'static> Keeper<S> {
         let (sender, mut receiver) = mpsc::channel(WAITING);
         std::thread::spawn(move || {
             while let Some(message) = receiver.blocking_recv() {
-                if self.take(message).is_break() {
+                if self.take(message).is_break() || self.is_over {
                     break;
                 }
             }
@@ -253,8 +265,10 @@ impl<S: Store + 'static> Keeper<S> {
     /// Decides, commits, and only then lets anybody see. After a failed commit
     /// the state is built anew from the store: memory never knows more than it.
     fn turn(&mut self, news: News<'_>) -> Result<Tally, String> {
-        if !self.is_loaded {
-            self.load().map_err(|error| self.note_trouble(&error))?;
+        if !self.is_loaded
+            && let Err(error) = self.load()
+        {
+            return Err(self.note_trouble(&error));
         }
         let now = self.clock.now();
         let committed = {

@@ -29,6 +29,9 @@ pub enum StoreError {
     /// Some of its content makes no sense, or is missing: [`Store::rebuild`] helps.
     #[error("{0}")]
     Damaged(String),
+    /// It does not come back from a call: only a new process can go on.
+    #[error("{0}")]
+    Stuck(String),
     /// Written in a format that this version does not know. Nothing is wrong with it.
     #[error("{0}")]
     Newer(String),

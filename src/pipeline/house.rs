@@ -119,10 +119,11 @@ impl<S: Store + 'static> Keeper<S> {
         });
     }
 
-    pub(super) fn note_trouble(&self, error: &StoreError) -> String {
+    pub(super) fn note_trouble(&mut self, error: &StoreError) -> String {
         let text = error.to_string();
         self.metrics.store_failed_commits.with_label_values(&[self.store.kind()]).inc();
         self.metrics.store_trouble.with_label_values(&[self.store.kind()]).set(1);
+        self.is_over |= matches!(error, StoreError::Stuck(_));
         let mut health = self.view.store_mut();
         if health.trouble.as_ref() != Some(&text) {
             tracing::error!(%error, "the store cannot be written; nothing is read on until it can");

@@ -49,6 +49,10 @@ impl Folder {
         Ok(Folder { path: path.to_owned(), _lock: lock })
     }
 
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
     pub fn sled(&self) -> PathBuf {
         self.path.join("sled")
     }

@@ -29,10 +29,15 @@ mod restoring;
 #[cfg(test)]
 mod tests;
 
-use guard::guarded;
+use guard::{Stuck, guarded, within};
 
 /// Keys that are removed in one batch.
 const PRUNED_AT_ONCE: usize = 5_000;
+
+/// A write takes milliseconds; a disk may think for some seconds. sled has waited
+/// for ever for a write of its own that had failed (seen once in a hundred power
+/// cuts).
+const ANSWERS_WITHIN: Duration = Duration::from_secs(30);
 
 /// A snapshot takes at most this part of the time.
 const SNAPSHOT_SHARE: u32 = 100;
@@ -43,6 +48,8 @@ pub struct SledStore {
     open: Option<Open>,
     /// Whether what the operating system remembers of the files may be untrue.
     is_doubtful: bool,
+    /// sled did not come back from a call: its threads still hold its files.
+    is_stuck: bool,
     /// How long the last snapshot took, and when it began.
     copied: Option<(Instant, Duration)>,
 }
@@ -52,7 +59,7 @@ struct Open {
     db: Db,
     /// sled's `flush` starts the write-back of its file but does not wait for the
     /// disk's own cache (`sync_file_range`): this handle does.
-    file: File,
+    file: Arc<File>,
     acknowledged: Acknowledged,
     written: Written,
     copying: Option<Copying>,
@@ -71,90 +78,100 @@ impl SledStore {
     pub fn open(folder: &Path) -> Result<SledStore, StoreError> {
         let folder = Folder::open(folder)?;
         folder.probe()?;
-        Ok(SledStore { folder, open: None, is_doubtful: false, copied: None })
+        Ok(SledStore { folder, open: None, is_doubtful: false, is_stuck: false, copied: None })
     }
 
     fn opened(&self) -> Result<&Open, StoreError> {
         self.open.as_ref().ok_or_else(closed)
     }
 
-    /// Writes, all or nothing, on an open store; closes it where that fails: what
-    /// sled holds in memory then is not what is on the disk.
-    fn change(
-        &mut self,
-        change: impl FnOnce(&mut Open, &Folder) -> Result<(), StoreError>,
-    ) -> Result<(), StoreError> {
+    /// Writes, all or nothing, and on the disk when it returns. Closes the store
+    /// where that fails: what sled holds in memory then is not what is on the disk.
+    fn write(&mut self, writes: Vec<journal::Write>) -> Result<(), StoreError> {
         let open = self.open.as_mut().ok_or_else(closed)?;
-        let folder = &self.folder;
-        let changed =
-            guarded(|| change(open, folder)).unwrap_or_else(|why| Err(self.folder.damaged(&why)));
-        if changed.is_err() {
-            self.close();
-        }
-        changed
+        let (db, file) = (open.db.clone(), open.file.clone());
+        let written = within(ANSWERS_WITHIN, move || guarded(|| apply(&db, &file, writes)));
+        let error = match written {
+            Ok(Ok(Ok(()))) => return Ok(()),
+            Ok(Ok(Err(error))) => explain(&self.folder, &error),
+            Ok(Err(panic)) => self.folder.damaged(&panic),
+            Err(Stuck) => {
+                // Its threads may write yet: nobody may open the files beside them.
+                std::mem::forget(self.open.take());
+                self.is_stuck = true;
+                return Err(stuck(&self.folder));
+            }
+        };
+        self.close();
+        Err(error)
     }
 
     /// Lets go of sled, and of the lock that it has on its file.
     fn close(&mut self) {
         self.is_doubtful = true;
-        let Some(mut open) = self.open.take() else { return };
-        if let Some(copying) = open.copying.take() {
-            copying.is_unwanted.store(true, Ordering::Relaxed);
-            copying.thread.join().ok();
-        }
-        // It may find more to complain about at its end.
-        guarded(|| drop(open)).ok();
-    }
-}
-
-impl Open {
-    /// All or nothing, and on the disk when it returns.
-    fn write(&self, writes: Vec<journal::Write>, folder: &Folder) -> Result<(), StoreError> {
-        let mut batch = Batch::default();
-        for (key, value) in writes {
-            match value {
-                Some(value) => batch.insert(key, value),
-                None => batch.remove(key),
+        let Some(open) = self.open.take() else { return };
+        let closing = move || {
+            if let Some(copying) = open.copying {
+                copying.is_unwanted.store(true, Ordering::Relaxed);
+                copying.thread.join().ok();
             }
-        }
-        self.db.apply_batch(batch).map_err(|error| explain(folder, &error))?;
-        reach(Step::CommitApplied);
-        self.db.flush().map_err(|error| explain(folder, &error))?;
-        reach(Step::CommitFlushed);
-        self.file.sync_data().map_err(|error| folder.unusable(&error))?;
-        reach(Step::CommitSynced);
-        Ok(())
+            // It may find more to complain about at its end.
+            guarded(|| drop(open.db)).ok();
+        };
+        self.is_stuck |= within(ANSWERS_WITHIN, closing).is_err();
     }
 
-    /// Drops the oldest blocks before `until`, and the texts of their commits;
-    /// tells whether there may be more.
-    fn prune_some(&mut self, until: Timestamp, folder: &Folder) -> Result<bool, StoreError> {
-        let explain = |error: sled::Error| explain(folder, &error);
-        let mut writes = Vec::new();
-        let mut written = self.written;
+    /// What drops the oldest blocks before `until` and the texts of their commits,
+    /// what is left then, and whether there may be more to drop.
+    fn oldest(
+        &self,
+        until: Timestamp,
+    ) -> Result<(Vec<journal::Write>, Written, bool), sled::Error> {
+        let Some(open) = &self.open else { return Ok(Default::default()) };
+        let (mut writes, mut written) = (Vec::new(), open.written);
         let mut last_commit = None;
-        let old = self.db.range(vec![JOURNAL]..journal::journal_key(until, 0, 0));
-        for pair in old.take(PRUNED_AT_ONCE) {
-            let (key, _) = pair.map_err(explain)?;
+        let old = open.db.range(vec![JOURNAL]..journal::journal_key(until, 0, 0));
+        for key in old.keys().take(PRUNED_AT_ONCE) {
+            let key = key?;
             last_commit = journal::read_journal_key(&key).map(|(_, commit)| commit);
             written.remove(&key);
             writes.push((key.to_vec(), None));
         }
         let is_more = writes.len() == PRUNED_AT_ONCE;
-        let Some(commit) = last_commit else { return Ok(false) };
-        let texts = journal::text_key(0, 0)..=journal::text_key(commit, u32::MAX);
-        for pair in self.db.range(texts).keys() {
-            writes.push((pair.map_err(explain)?.to_vec(), None));
+        if let Some(commit) = last_commit {
+            let texts = journal::text_key(0, 0)..=journal::text_key(commit, u32::MAX);
+            for key in open.db.range(texts).keys() {
+                writes.push((key?.to_vec(), None));
+            }
+            writes.push(written.write());
         }
-        writes.push(written.write());
-        self.write(writes, folder)?;
-        self.written = written;
-        Ok(is_more)
+        Ok((writes, written, is_more))
     }
+}
+
+/// One batch, handed to the disk, and waited for.
+fn apply(db: &Db, file: &File, writes: Vec<journal::Write>) -> Result<(), sled::Error> {
+    let mut batch = Batch::default();
+    for (key, value) in writes {
+        match value {
+            Some(value) => batch.insert(key, value),
+            None => batch.remove(key),
+        }
+    }
+    db.apply_batch(batch)?;
+    reach(Step::CommitApplied);
+    db.flush()?;
+    reach(Step::CommitFlushed);
+    file.sync_data()?;
+    reach(Step::CommitSynced);
+    Ok(())
 }
 
 impl Store for SledStore {
     fn load(&mut self, span: Duration, take: &mut dyn FnMut(Stored)) -> Result<u64, StoreError> {
+        if self.is_stuck {
+            return Err(stuck(&self.folder));
+        }
         if self.open.is_none() {
             self.open = Some(self.reopen()?);
         }
@@ -174,12 +191,14 @@ impl Store for SledStore {
     }
 
     fn commit(&mut self, now: Timestamp, changes: &Changes) -> Result<(), StoreError> {
-        self.change(|open, folder| {
-            let mut written = open.written;
-            open.write(journal::writes(now, changes, &mut written), folder)?;
-            open.written = written;
-            open.acknowledged.write(written.commit).map_err(|error| folder.unusable(&error))
-        })?;
+        let mut written = self.opened()?.written;
+        self.write(journal::writes(now, changes, &mut written))?;
+        let open = self.open.as_mut().ok_or_else(closed)?;
+        open.written = written;
+        if let Err(error) = open.acknowledged.write(written.commit) {
+            self.close();
+            return Err(self.folder.unusable(&error));
+        }
         reach(Step::CommitMarked);
         Ok(())
     }
@@ -189,8 +208,7 @@ impl Store for SledStore {
         commit: u64,
         checkpoints: &[(String, Checkpoint)],
     ) -> Result<(), StoreError> {
-        let write = (vec![CHECKPOINT], Some(codec::encode(&(commit, checkpoints))));
-        self.change(|open, folder| open.write(vec![write], folder))?;
+        self.write(vec![(vec![CHECKPOINT], Some(codec::encode(&(commit, checkpoints))))])?;
         reach(Step::CheckpointWritten);
         Ok(())
     }
@@ -252,14 +270,19 @@ impl Store for SledStore {
     }
 
     fn prune(&mut self, until: Timestamp) -> Result<(), StoreError> {
-        let mut is_more = true;
-        while is_more {
-            self.change(|open, folder| {
-                is_more = open.prune_some(until, folder)?;
-                Ok(())
-            })?;
+        loop {
+            let oldest = guarded(|| self.oldest(until)).map_err(|why| self.folder.damaged(&why))?;
+            let oldest = oldest.map_err(|error| explain(&self.folder, &error));
+            let (writes, written, is_more) = oldest?;
+            if writes.is_empty() {
+                return Ok(());
+            }
+            self.write(writes)?;
+            self.open.as_mut().ok_or_else(closed)?.written = written;
+            if !is_more {
+                return Ok(());
+            }
         }
-        Ok(())
     }
 
     fn kind(&self) -> &'static str {
@@ -288,6 +311,15 @@ fn scan(db: &Db, prefix: u8) -> Pairs<'static> {
 
 fn closed() -> StoreError {
     StoreError::Unusable("the store is closed since its last write failed".to_owned())
+}
+
+fn stuck(folder: &Folder) -> StoreError {
+    StoreError::Stuck(format!(
+        "the store in {} has not answered for {} s: the disk hangs, or sled does; only a new \
+         process can go on, and nothing that was committed is lost",
+        folder.path().display(),
+        ANSWERS_WITHIN.as_secs()
+    ))
 }
 
 fn explain(folder: &Folder, error: &sled::Error) -> StoreError {

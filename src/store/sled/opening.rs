@@ -3,6 +3,7 @@
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rustix::fs::{Advice, fadvise};
@@ -47,6 +48,7 @@ impl SledStore {
             ),
         }
         let file = File::open(path.join("db")).map_err(|error| self.folder.unusable(&error))?;
+        let file = Arc::new(file);
         Ok(Open { db, file, acknowledged, written, copying: None })
     }
 

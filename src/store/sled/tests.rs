@@ -191,6 +191,13 @@ fn without_a_snapshot_a_damaged_store_begins_anew_and_is_set_aside() {
 }
 
 #[test]
+fn a_call_that_never_comes_back_is_not_waited_for() {
+    let (_keeps_it_waiting, never) = std::sync::mpsc::channel::<()>();
+    assert!(within(Duration::from_millis(20), move || never.recv().is_ok()).is_err());
+    assert!(within(DAY, || true).is_ok_and(|came_back| came_back));
+}
+
+#[test]
 fn a_folder_is_used_by_one_process_alone() {
     let place = TempDir::new().expect("a temporary folder");
     let _store = opened(place.path());
@@ -292,5 +299,6 @@ fn after_thirty_days_the_disk_is_level() {
         *month = store.condition().bytes.max(*month);
     }
     println!("at most, in bytes, month by month: {most:?}");
-    assert!(most[5] <= most[2] + most[2] / 10, "{most:?}");
+    // sled takes half a megabyte at a time.
+    assert!(most[5] <= most[2] + (2 << 19), "{most:?}");
 }
