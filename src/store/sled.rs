@@ -29,14 +29,12 @@ mod restoring;
 #[cfg(test)]
 mod tests;
 
-use guard::{Stuck, guarded, within};
+use guard::{Stuck, Worker, guarded};
 
 /// Keys that are removed in one batch.
 const PRUNED_AT_ONCE: usize = 5_000;
 
-/// A write takes milliseconds; a disk may think for some seconds. sled has waited
-/// for ever for a write of its own that had failed (seen once in a hundred power
-/// cuts).
+/// A write takes milliseconds; a disk may think for some seconds.
 const ANSWERS_WITHIN: Duration = Duration::from_secs(30);
 
 /// A snapshot takes at most this part of the time.
@@ -44,6 +42,7 @@ const SNAPSHOT_SHARE: u32 = 100;
 
 pub struct SledStore {
     folder: Folder,
+    worker: Worker,
     /// `None` until it is loaded, and again after a write that failed.
     open: Option<Open>,
     /// Whether what the operating system remembers of the files may be untrue.
@@ -78,7 +77,14 @@ impl SledStore {
     pub fn open(folder: &Path) -> Result<SledStore, StoreError> {
         let folder = Folder::open(folder)?;
         folder.probe()?;
-        Ok(SledStore { folder, open: None, is_doubtful: false, is_stuck: false, copied: None })
+        Ok(SledStore {
+            folder,
+            worker: Worker::start(),
+            open: None,
+            is_doubtful: false,
+            is_stuck: false,
+            copied: None,
+        })
     }
 
     fn opened(&self) -> Result<&Open, StoreError> {
@@ -90,7 +96,13 @@ impl SledStore {
     fn write(&mut self, writes: Vec<journal::Write>) -> Result<(), StoreError> {
         let open = self.open.as_mut().ok_or_else(closed)?;
         let (db, file) = (open.db.clone(), open.file.clone());
-        let written = within(ANSWERS_WITHIN, move || guarded(|| apply(&db, &file, writes)));
+        let nudged = open.db.clone();
+        let written = self.worker.within(
+            ANSWERS_WITHIN,
+            move || guarded(|| apply(&db, &file, writes)),
+            || nudge(&nudged),
+        );
+        drop(nudged);
         let error = match written {
             Ok(Ok(Ok(()))) => return Ok(()),
             Ok(Ok(Err(error))) => explain(&self.folder, &error),
@@ -118,7 +130,7 @@ impl SledStore {
             // It may find more to complain about at its end.
             guarded(|| drop(open.db)).ok();
         };
-        self.is_stuck |= within(ANSWERS_WITHIN, closing).is_err();
+        self.is_stuck |= self.worker.within(ANSWERS_WITHIN, closing, || {}).is_err();
     }
 
     /// What drops the oldest blocks before `until` and the texts of their commits,
@@ -147,6 +159,13 @@ impl SledStore {
         }
         Ok((writes, written, is_more))
     }
+}
+
+/// Where a write fails in one of its threads, sled 0.34 notes the error and wakes
+/// nobody who waits for that write (`exit_reservation`); the next flush does.
+fn nudge(db: &Db) {
+    let db = db.clone();
+    std::thread::spawn(move || guarded(|| db.flush()).ok());
 }
 
 /// One batch, handed to the disk, and waited for.

@@ -3,14 +3,19 @@
 use std::net::SocketAddr;
 use std::path::Path;
 use std::process::Command;
+use std::sync::Arc;
 
 use postwatch::clock::Clock;
 use postwatch::simulate::{self, Running, Scenario};
+use tokio::task::JoinSet;
 
 use crate::postwatch::Postwatch;
 use crate::support;
 use crate::support::slack::FakeSlack;
 use crate::truth::{agree, until};
+
+/// Faults that are tried at the same time.
+const AT_ONCE: usize = 4;
 
 async fn network(deliveries: usize, failing: usize) -> Running {
     support::tls();
@@ -85,23 +90,32 @@ async fn a_write_that_fails_once_loses_nothing() {
         println!("skipped: failing single writes needs strace");
         return;
     }
-    let network = network(2_000, 600).await;
-    let mut hits = 0;
-    for (call, error, most) in [
+    let network = Arc::new(network(2_000, 600).await);
+    let calls = [
         ("pwrite64", "EIO", 9),
         ("pwrite64", "ENOSPC", 5),
         ("sync_file_range", "EIO", 4),
         ("fdatasync", "EIO", 4),
         ("fsync", "EIO", 3),
         ("ftruncate", "EIO", 1),
-    ] {
-        for number in 1..=most {
-            hits += u32::from(fails_once(&network, call, error, number).await);
+    ];
+    let each =
+        calls.iter().flat_map(|&(call, error, most)| (1..=most).map(move |n| (call, error, n)));
+    let mut running = JoinSet::new();
+    let mut hits = 0;
+    for (call, error, number) in each {
+        let network = network.clone();
+        running.spawn(async move { fails_once(&network, call, error, number).await });
+        if running.len() == AT_ONCE {
+            let hit = running.join_next().await.expect("four run");
+            hits += u32::from(hit.expect("it loses nothing"));
         }
+    }
+    while let Some(hit) = running.join_next().await {
+        hits += u32::from(hit.expect("it loses nothing"));
     }
     println!("{hits} writes failed, nothing was lost");
     assert!(hits >= 15, "only {hits} writes failed");
-    network.stop().await;
 }
 
 /// Whether there was such a call to fail.

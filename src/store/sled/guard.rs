@@ -5,8 +5,11 @@
 
 use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Once, mpsc};
-use std::time::Duration;
+use std::sync::Once;
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::time::{Duration, Instant};
+
+const NUDGE_EVERY: Duration = Duration::from_millis(250);
 
 thread_local! {
     static IS_GUARDED: Cell<bool> = const { Cell::new(false) };
@@ -38,12 +41,40 @@ pub fn guarded<T>(run: impl FnOnce() -> T) -> Result<T, String> {
 /// It did not come back in time, and may yet.
 pub struct Stuck;
 
-/// Runs it on a thread of its own, and waits no longer than this.
-pub fn within<T: Send + 'static>(
-    limit: Duration,
-    run: impl FnOnce() -> T + Send + 'static,
-) -> Result<T, Stuck> {
-    let (done, answer) = mpsc::channel();
-    std::thread::spawn(move || done.send(run()).ok());
-    answer.recv_timeout(limit).map_err(|_| Stuck)
+type Work = Box<dyn FnOnce() + Send>;
+
+/// A thread that does what may never come back.
+pub struct Worker {
+    work: mpsc::Sender<Work>,
+}
+
+impl Worker {
+    pub fn start() -> Worker {
+        let (work, waiting) = mpsc::channel::<Work>();
+        std::thread::spawn(move || waiting.into_iter().for_each(|work| work()));
+        Worker { work }
+    }
+
+    /// Has it done, and waits no longer than this; calls `nudge` each quarter of a
+    /// second meanwhile. After a [`Stuck`] all further work is stuck behind it.
+    pub fn within<T: Send + 'static>(
+        &self,
+        limit: Duration,
+        run: impl FnOnce() -> T + Send + 'static,
+        nudge: impl Fn(),
+    ) -> Result<T, Stuck> {
+        let (done, answer) = mpsc::channel();
+        let work = Box::new(move || {
+            done.send(run()).ok();
+        });
+        self.work.send(work).map_err(|_| Stuck)?;
+        let until = Instant::now() + limit;
+        loop {
+            match answer.recv_timeout(NUDGE_EVERY.min(limit)) {
+                Ok(result) => return Ok(result),
+                Err(RecvTimeoutError::Timeout) if Instant::now() < until => nudge(),
+                Err(_) => return Err(Stuck),
+            }
+        }
+    }
 }
