@@ -17,6 +17,8 @@ pub mod deliveries;
 
 pub mod counters;
 
+pub mod coverage;
+
 pub mod facts;
 
 pub mod ingest;

@@ -38,6 +38,8 @@ pub enum Message {
     Began {
         source: String,
         read: u32,
+        /// The network's time.
+        at: Timestamp,
         counts: bool,
     },
     Page {
@@ -163,8 +165,8 @@ impl<S: Store + 'static> Keeper<S> {
 
     fn take(&mut self, message: Message) -> std::ops::ControlFlow<()> {
         match message {
-            Message::Began { source, read, counts } => {
-                self.turn(News::Began { source: &source, read, counts }).ok();
+            Message::Began { source, read, at, counts } => {
+                self.turn(News::Began { source: &source, read, at, counts }).ok();
             }
             Message::Page { source, read, page } => self.take_page(&source, read, &page),
             Message::Whole { source, scope, read, span, done } => {

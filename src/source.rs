@@ -144,6 +144,9 @@ pub trait ReportApi: Send + Sync + 'static {
     /// Every postback's configuration.
     fn postbacks(&self) -> impl Future<Output = Result<Vec<PostbackConfig>, ApiError>> + Send;
 
+    /// The network's time by now, as its last reply told it; `None` before the first.
+    fn time(&self) -> Option<Timestamp>;
+
     /// Tries the key; looks up what later requests need (the id of UTC).
     fn connect(&self) -> impl Future<Output = Result<Network, ApiError>> + Send;
 }

@@ -2,10 +2,12 @@
 //! a restart apply the same entries in the same order and reach the same facts.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 use super::counters::Counters;
+use super::coverage::Coverage;
 use super::deliveries::{Deliveries, Slot};
 use super::delivery::{Delivery, Ended, Life};
 use super::dims::{DimsId, DimsTable};
@@ -47,19 +49,6 @@ pub enum Effect {
     Nothing,
 }
 
-/// A scope's reading so far.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-pub struct Coverage {
-    /// After this the scope's successes are counted; what came until then belongs
-    /// to the scopes that stood here before.
-    pub since: Timestamp,
-    /// The end of its last unbroken whole read; `None` during the first look-back.
-    pub front: Option<Timestamp>,
-    /// Whether the successes since `since` were read: not yet, after the first
-    /// look-back.
-    pub are_successes_read: bool,
-}
-
 /// A postback as its configuration last showed it.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct PostbackState {
@@ -69,8 +58,9 @@ pub struct PostbackState {
 
 #[derive(Debug, Default)]
 pub struct Facts {
-    /// Stored before the first request: what the network did before is not ours to count.
-    pub first_started_at: Timestamp,
+    /// By the network's time, stored before the first request: what it did before is
+    /// not ours to count. `None` until then.
+    pub first_read_at: Option<Timestamp>,
     pub dims: DimsTable,
     pub offer_names: HashMap<u64, String>,
     pub affiliate_names: HashMap<u64, String>,
@@ -210,6 +200,12 @@ impl Facts {
             false => Timestamp(i64::MAX),
         });
         since.max().unwrap_or(Timestamp(i64::MAX))
+    }
+
+    /// How much of the past lies in gaps, of the scope that misses most.
+    pub fn gap(&self) -> Duration {
+        let of = |coverage: &Coverage| coverage.gaps().map(|gap| gap.length()).sum();
+        self.coverage.values().map(of).max().unwrap_or_default()
     }
 
     /// Whether the first look-back of the scope is whole.

@@ -18,6 +18,7 @@ use super::time::Timestamp;
 
 mod evaluation;
 mod reads;
+mod sight;
 
 /// Each was logged and went to its fallback; the newest are kept to be looked at.
 const MOST_DEAD_LETTERS: usize = 500;
@@ -26,9 +27,10 @@ const MOST_DEAD_LETTERS: usize = 500;
 pub enum News<'a> {
     /// The process begins: sources are made, alerts of removed rules end.
     Started,
-    /// A read of one scope begins; its pages carry the number. `counts` says
-    /// whether it reads all the clean successes of its span, to be counted.
-    Began { source: &'a str, read: u32, counts: bool },
+    /// A read of one scope begins; its pages carry the number. `at` is the
+    /// network's time; `counts` says whether it reads all the clean successes of its
+    /// span, to be counted.
+    Began { source: &'a str, read: u32, at: Timestamp, counts: bool },
     /// A page of a read.
     Rows { source: &'a str, read: u32, rows: &'a mut dyn Iterator<Item = Row<'a>> },
     /// A read came to its proper end: some of its clean successes are counted.
@@ -87,7 +89,10 @@ pub struct RuleTally {
 
 /// The turn under way.
 pub(crate) struct Turn<'a> {
+    /// The wall clock.
     now: Timestamp,
+    /// The network's time, as the read under way told it: the machine's clock may be wrong.
+    seen_at: Timestamp,
     policy: &'a Policy,
     state: &'a mut State,
     changes: Changes,
@@ -107,6 +112,7 @@ pub fn turn(
     let commit = state.commit + 1;
     let mut turn = Turn {
         now,
+        seen_at: now,
         policy,
         state,
         changes: Changes { commit, ..Changes::default() },
@@ -123,7 +129,7 @@ impl Turn<'_> {
     fn take_in(&mut self, news: News<'_>) {
         match news {
             News::Started => self.start(),
-            News::Began { source, read, counts } => self.begin_read(source, read, counts),
+            News::Began { source, read, at, counts } => self.begin_read(source, read, at, counts),
             News::Rows { source, read, rows } => self.read_rows(source, read, rows),
             News::Count { source, scope, read, span } => {
                 self.count_some(source, scope, read, span);
@@ -145,20 +151,19 @@ impl Turn<'_> {
                 self.compare_postbacks(source, &statuses.collect::<Vec<_>>());
             }
             News::Settled { number, outcome } => self.settle(number, outcome),
-            News::Tick => self.judge_sights(),
+            News::Tick => {
+                self.note_step();
+                self.judge_sights();
+            }
         }
     }
 
     fn start(&mut self) {
         for source in &self.policy.sources {
             if !self.state.sources.contains_key(&source.name) {
-                let mut fresh = SourceState::default();
-                fresh.facts.first_started_at = self.now;
-                self.state.sources.insert(source.name.clone(), fresh);
-                self.changes.records.push(Record::Source {
-                    source: source.name.clone(),
-                    first_started_at: self.now,
-                });
+                self.state.sources.insert(source.name.clone(), SourceState::default());
+                let source = source.name.clone();
+                self.changes.records.push(Record::Source { source, first_read_at: None });
             }
         }
         let now = self.now;
@@ -294,8 +299,15 @@ impl Turn<'_> {
     /// that caused them.
     fn tell(&mut self) {
         let state = &mut *self.state;
-        let notices =
-            plan::plan(self.now, self.policy, &state.alerts, &mut state.batches, &mut self.batches);
+        let catching_up = state.catching_up(self.now, self.policy);
+        let notices = plan::plan(
+            self.now,
+            self.policy,
+            &catching_up,
+            &state.alerts,
+            &mut state.batches,
+            &mut self.batches,
+        );
         for (notice, fallback) in notices {
             self.post(Outgoing::new(notice, fallback));
         }

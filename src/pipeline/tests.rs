@@ -78,7 +78,11 @@ fn nobody_sees_what_a_full_disk_did_not_take_and_the_keeper_goes_on_by_itself() 
     let source = || "acme".to_owned();
     let page =
         |conversion| Message::Page { source: source(), read: 1, page: failing_row(conversion) };
-    assert!(keeper.take(Message::Began { source: source(), read: 1, counts: true }).is_continue());
+    assert!(
+        keeper
+            .take(Message::Began { source: source(), read: 1, at: Timestamp(9), counts: true })
+            .is_continue()
+    );
     assert!(keeper.take(page("first")).is_continue());
     assert_eq!(failures(), Some(1));
 

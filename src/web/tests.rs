@@ -82,7 +82,7 @@ fn seen(policy: &Policy) -> State {
         WholeSpan::Recent { failures_from: from, successes_from: from, to: read_at },
     ];
     for (read, span) in (1..).zip(spans) {
-        tell(News::Began { source: "acme", read, counts: read == 2 });
+        tell(News::Began { source: "acme", read, at: read_at, counts: read == 2 });
         let mut rows = (0..8).map(|place| row(place, place >= 6));
         tell(News::Rows { source: "acme", read, rows: &mut rows });
         tell(News::Whole { source: "acme", scope, read, span, stopwatch: &|| Duration::ZERO });
@@ -227,9 +227,9 @@ impl Served {
 
     async fn read_whole(&self) {
         let source = || "acme".to_owned();
-        let began = Message::Began { source: source(), read: 1, counts: false };
-        self.keeper.send(began).await.expect("the keeper runs");
         let to = Clock::System.now();
+        let began = Message::Began { source: source(), read: 1, at: to, counts: false };
+        self.keeper.send(began).await.expect("the keeper runs");
         let span = WholeSpan::Lookback { to, successes_since: to };
         let (done, stored) = oneshot::channel();
         let whole = Message::Whole { source: source(), scope: self.scope, read: 1, span, done };

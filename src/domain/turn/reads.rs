@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use super::{Stopwatch, Turn, WholeSpan};
+use crate::domain::coverage::Coverage;
 use crate::domain::delivery::{Ended, Fold, Identity, Row};
-use crate::domain::facts::{Coverage, Entry, SecondCount};
+use crate::domain::facts::{Entry, SecondCount};
 use crate::domain::ingest::{self, Reading, Sighting};
 use crate::domain::policy::SourcePolicy;
 use crate::domain::state::{OpenRead, Record, SourceState};
@@ -21,11 +22,21 @@ const COUNTS_PER_ENTRY: usize = 800;
 const COUNTS_PER_COMMIT: usize = 40_000;
 
 impl<'a> Turn<'a> {
-    pub(super) fn begin_read(&mut self, source: &str, read: u32, counts: bool) {
-        if let Some(source) = self.state.sources.get_mut(source) {
-            source.reads.clear();
-            source.reads.insert(read, OpenRead { counts, ..OpenRead::default() });
+    pub(super) fn begin_read(&mut self, source: &str, read: u32, at: Timestamp, counts: bool) {
+        let Some(state) = self.state.sources.get_mut(source) else { return };
+        state.reads.clear();
+        state.reads.insert(read, OpenRead { at, counts, ..OpenRead::default() });
+        if state.facts.first_read_at.is_none() {
+            state.facts.first_read_at = Some(at);
+            let source = source.to_owned();
+            self.changes.records.push(Record::Source { source, first_read_at: Some(at) });
         }
+    }
+
+    /// A page whose read is not known any more was seen now.
+    fn seen_at(&self, source: &str, read: u32) -> Timestamp {
+        let open = self.state.sources.get(source).and_then(|source| source.reads.get(&read));
+        open.map_or(self.now, |open| open.at)
     }
 
     pub(super) fn read_rows(
@@ -36,6 +47,7 @@ impl<'a> Turn<'a> {
     ) {
         let policy = self.policy;
         let Some(policy) = policy.source(source) else { return };
+        self.seen_at = self.seen_at(source, read);
         for row in rows {
             self.read_row(policy, read, &row);
         }
@@ -63,7 +75,7 @@ impl<'a> Turn<'a> {
             self.changes.records.push(Record::Dims { source, id: dims, dims: record });
         }
         self.learn_names(&policy.name, row);
-        let reading = Reading { now: self.now, policy, commit: self.changes.commit };
+        let reading = Reading { now: self.seen_at, policy, commit: self.changes.commit };
         let Some(source) = self.state.sources.get_mut(&policy.name) else { return };
         note_status(source, row);
         let sighting = ingest::reconcile(reading, &source.facts, identity, dims, row);
@@ -125,9 +137,8 @@ impl<'a> Turn<'a> {
         let policy = self.policy;
         let Some(policy) = policy.source(source) else { return };
         let Some(state) = self.state.sources.get_mut(source) else { return };
-        if state.reads.remove(&read).is_none() {
-            return;
-        }
+        let Some(open) = state.reads.remove(&read) else { return };
+        self.seen_at = open.at;
         match span {
             WholeSpan::Lookback { to, successes_since } => {
                 state.sight.arriving_at = None;
@@ -136,18 +147,16 @@ impl<'a> Turn<'a> {
                 if known.is_some_and(|known| known.front.is_some()) {
                     return;
                 }
-                let coverage =
-                    Coverage { since: successes_since, front: Some(to), are_successes_read: false };
-                self.cover(policy, scope, coverage, stopwatch);
+                self.cover(policy, scope, Coverage::begin(successes_since, to), stopwatch);
             }
             WholeSpan::Recent { failures_from, successes_from, to } => {
-                let before = state.facts.coverage.get(&scope).copied();
-                let since = before.map_or(successes_from, |before| before.since);
+                let known = state.facts.coverage.get(&scope).cloned();
+                let first = || Coverage { since: successes_from, ..Coverage::default() };
+                let mut coverage = known.unwrap_or_else(first);
+                coverage.take(failures_from, policy.successes.then_some(successes_from), to);
                 if policy.successes {
                     self.note_missing(policy, scope, read, failures_from.max(successes_from), to);
                 }
-                let coverage =
-                    Coverage { since, front: Some(to), are_successes_read: policy.successes };
                 self.cover(policy, scope, coverage, stopwatch);
             }
             WholeSpan::Older { from, to } => {
@@ -178,11 +187,15 @@ impl<'a> Turn<'a> {
         &mut self,
         policy: &SourcePolicy,
         scope: u64,
-        coverage: Coverage,
+        mut coverage: Coverage,
         stopwatch: Stopwatch<'_>,
     ) {
         let Some(state) = self.state.sources.get_mut(&policy.name) else { return };
-        state.facts.coverage.insert(scope, coverage);
+        let before = state.facts.coverage.get(&scope).and_then(|before| before.front);
+        if coverage.islands.is_empty() || coverage.front > before {
+            coverage.moved_at = self.now;
+        }
+        state.facts.coverage.insert(scope, coverage.clone());
         state.sight.trouble = None;
         self.changes.records.push(Record::Coverage {
             source: policy.name.clone(),
@@ -225,8 +238,7 @@ impl<'a> Turn<'a> {
     }
 
     fn forget_coverage(&mut self, policy: &SourcePolicy, scope: u64) {
-        let since = Timestamp::default();
-        let coverage = Coverage { since, front: None, are_successes_read: false };
+        let coverage = Coverage::default();
         let source = policy.name.clone();
         self.changes.records.push(Record::Coverage { source, scope, coverage });
     }
@@ -264,7 +276,7 @@ impl<'a> Turn<'a> {
         from: Timestamp,
         to: Timestamp,
     ) {
-        let now = self.now;
+        let now = self.seen_at;
         let Some(scope) = policy.scopes.iter().find(|known| known.key() == scope) else { return };
         let Some(state) = self.state.sources.get_mut(&policy.name) else { return };
         let facts = &mut state.facts;
@@ -291,7 +303,7 @@ impl<'a> Turn<'a> {
 
     fn give_up_exhausted(&mut self, policy: &SourcePolicy) {
         let Some(state) = self.state.sources.get(&policy.name) else { return };
-        let reading = Reading { now: self.now, policy, commit: self.changes.commit };
+        let reading = Reading { now: self.seen_at, policy, commit: self.changes.commit };
         let exhausted = ingest::exhausted(reading, &state.facts);
         self.record_deliveries(policy, exhausted);
     }
@@ -299,7 +311,7 @@ impl<'a> Turn<'a> {
     /// Ends what still failed when its postback was switched off.
     pub(super) fn abandon(&mut self, policy: &SourcePolicy, postback: u64) {
         let Some(state) = self.state.sources.get(&policy.name) else { return };
-        let reading = Reading { now: self.now, policy, commit: self.changes.commit };
+        let reading = Reading { now: self.seen_at, policy, commit: self.changes.commit };
         let abandoned = ingest::abandoned(reading, &state.facts, postback);
         self.record_deliveries(policy, abandoned);
     }
@@ -395,7 +407,7 @@ mod tests {
     fn a_large_read_is_counted_in_parts_of_whole_seconds() {
         let row = |(at, identity)| (Timestamp(at), DimsId(0), identity);
         let clean = [(5, 1), (3, 2), (3, 3), (3, 2), (9, 4), (1, 5), (4, 6)].map(row).to_vec();
-        let mut open = OpenRead { counts: true, clean, counting_from: None };
+        let mut open = OpenRead { clean, ..OpenRead::default() };
         assert_eq!(open.seal(Timestamp(2), Timestamp(8)), Timestamp(2));
         let taken: Vec<(i64, u32)> =
             open.take_earliest(3).iter().map(|of| (of.at.0, of.count)).collect();
