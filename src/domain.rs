@@ -37,4 +37,6 @@ pub mod outgoing;
 
 pub mod state;
 
+pub mod recheck;
+
 pub mod turn;

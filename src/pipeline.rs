@@ -54,6 +54,12 @@ pub enum Message {
         span: WholeSpan,
         done: Done,
     },
+    /// Answers when every page of the read so far was taken in.
+    Taken {
+        source: String,
+        read: u32,
+        done: Done,
+    },
     Failed {
         source: String,
         trouble: String,
@@ -172,6 +178,9 @@ impl<S: Store + 'static> Keeper<S> {
             Message::Whole { source, scope, read, span, done } => {
                 done.send(self.end_read(&source, scope, read, span)).ok();
             }
+            Message::Taken { source, read, done } => {
+                done.send(self.is_under_way(&source, read)).ok();
+            }
             Message::Failed { source, trouble } => {
                 self.turn(News::Failed { source: &source, trouble }).ok();
             }
@@ -232,15 +241,7 @@ impl<S: Store + 'static> Keeper<S> {
         read: u32,
         span: WholeSpan,
     ) -> Result<(), String> {
-        let is_known = self
-            .view
-            .state()
-            .sources
-            .get(source)
-            .is_some_and(|source| source.reads.contains_key(&read));
-        if !is_known {
-            return Err("a page of this read could not be stored".to_owned());
-        }
+        self.is_under_way(source, read)?;
         while self.turn(News::Count { source, scope, read, span })?.uncounted > 0 {}
         let began = std::time::Instant::now();
         let stopwatch: &dyn Fn() -> Duration = &|| began.elapsed();
@@ -252,6 +253,16 @@ impl<S: Store + 'static> Keeper<S> {
             self.metrics.rule_unknown.with_label_values(&labels).inc_by(judged.unknown);
         }
         Ok(())
+    }
+
+    /// A failed commit ends a read: not all of its pages are stored.
+    fn is_under_way(&self, source: &str, read: u32) -> Result<(), String> {
+        let state = self.view.state();
+        let known = state.sources.get(source);
+        match known.is_some_and(|source| source.reads.contains_key(&read)) {
+            true => Ok(()),
+            false => Err("a page of this read could not be stored".to_owned()),
+        }
     }
 
     fn tick(&mut self) {

@@ -13,6 +13,7 @@ use tokio::time::Instant;
 use crate::clock::Clock;
 use crate::domain::coverage::{Coverage, plan};
 use crate::domain::policy::{Policy, Scope, SourcePolicy};
+use crate::domain::recheck::AGES;
 use crate::domain::time::Timestamp;
 use crate::domain::turn::WholeSpan;
 use crate::metrics::Metrics;
@@ -22,8 +23,7 @@ use crate::source::{ApiError, Ask, ReportApi, Status};
 mod older;
 mod whole;
 
-/// Every so many intervals older failures are read again, for their retries.
-const POLLS_PER_SWEEP: u32 = 5;
+use whole::ExportHealth;
 
 /// The list of postbacks must not hold up the polls.
 const LIST_WITHIN: Duration = Duration::from_secs(15);
@@ -44,6 +44,7 @@ pub struct Poller<A> {
     paces: HashMap<u64, Pace>,
     /// Questions whose last report was truncated: these go to the export at once.
     is_large: HashMap<(u64, Status, Extent), bool>,
+    export: ExportHealth,
     warned_of_list: bool,
     warned_of_clock: bool,
 }
@@ -53,8 +54,8 @@ pub struct Poller<A> {
 struct Pace {
     /// The end of the last read that reached back for late rows.
     late_to: Option<Timestamp>,
-    /// When older failures were last read again.
-    older_at: Option<Timestamp>,
+    /// When older failures were last read again, by their age.
+    older_at: [Option<Timestamp>; AGES.len()],
 }
 
 /// Which of a scope's questions.
@@ -63,6 +64,8 @@ enum Extent {
     Recent,
     Gap,
     Older,
+    /// A few moments of a part of the network: each is another question.
+    Narrow,
 }
 
 /// Why a poll was not whole.
@@ -111,6 +114,7 @@ impl<A: ReportApi> Poller<A> {
             last_read: 0,
             paces: HashMap::new(),
             is_large: HashMap::new(),
+            export: ExportHealth::default(),
             warned_of_list: false,
             warned_of_clock: false,
         }
@@ -170,12 +174,9 @@ impl<A: ReportApi> Poller<A> {
         }
         self.fill_gaps(began_at).await?;
         for scope in self.source.scopes.clone() {
-            let older_at = self.pace(&scope).older_at;
-            if self.is_due(older_at) {
-                self.read_older(&scope).await?;
-            }
+            self.read_older(&scope).await?;
         }
-        Ok(())
+        self.look_into_streaks().await
     }
 
     /// The network's time, which its rows bear; the machine's where it never told.
@@ -203,8 +204,8 @@ impl<A: ReportApi> Poller<A> {
 
     /// Whether a slower question is to be asked again. A poll that failed leaves
     /// it due.
-    fn is_due(&self, last: Option<Timestamp>) -> bool {
-        let every = self.source.poll_every * POLLS_PER_SWEEP;
+    fn is_due(&self, last: Option<Timestamp>, intervals: u32) -> bool {
+        let every = self.source.poll_every * intervals;
         last.is_none_or(|last| self.now() >= last + every || self.now() < last)
     }
 
@@ -226,7 +227,7 @@ impl<A: ReportApi> Poller<A> {
         let successes_since = self.successes_since(to);
         let span = WholeSpan::Lookback { to, successes_since };
         self.end_read(scope, read, span).await?;
-        self.pace(scope).older_at = Some(to);
+        self.pace(scope).older_at = [Some(to); AGES.len()];
         Ok(())
     }
 
@@ -249,7 +250,7 @@ impl<A: ReportApi> Poller<A> {
     async fn read_present(&mut self, scope: &Scope) -> Result<(), PollError> {
         let Some(coverage) = self.coverage(scope) else { return Ok(()) };
         let late_to = self.pace(scope).late_to;
-        let (now, is_late_due) = (self.now(), self.is_due(late_to));
+        let (now, is_late_due) = (self.now(), self.is_due(late_to, plan::LATE_EVERY));
         let present = plan::present(now, &self.source, &coverage, late_to, is_late_due);
         let Some((span, reaches_back)) = present else { return Ok(()) };
         self.read_span(scope, Extent::Recent, span).await?;

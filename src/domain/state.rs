@@ -146,6 +146,9 @@ pub struct SourceState {
     /// Whether the network refused the list of postbacks: then their rows tell
     /// whether they are active. Not known before the first answer.
     pub is_list_unread: bool,
+    /// Whether the network was seen to show a row for each attempt: then a failure
+    /// that is still shown may have succeeded since.
+    pub shows_attempts: bool,
     /// By postback: the newest row's word on whether it is active.
     pub row_status: HashMap<u64, (Timestamp, bool)>,
     /// For each rule, the groups whose alerts are not inactive.
@@ -161,6 +164,8 @@ pub struct OpenRead {
     pub counts: bool,
     /// With a part of each identity: a page may be read twice within one read.
     pub clean: Vec<(Timestamp, DimsId, u32)>,
+    /// Where it does not: the last clean success of each labels.
+    pub last_success: HashMap<DimsId, Timestamp>,
     /// Set once it is whole and `clean` is sorted, latest first: from where on it
     /// is still to be counted.
     pub counting_from: Option<Timestamp>,

@@ -16,6 +16,7 @@ use super::policy::{Policy, SourcePolicy};
 use super::state::{Changes, DeliveryText, Record, SourceState, State};
 use super::time::Timestamp;
 
+mod counting;
 mod evaluation;
 mod reads;
 mod sight;
@@ -61,8 +62,10 @@ pub enum WholeSpan {
     /// Failures of `failures_from..=to`, then the successes of `successes_from..=to`
     /// unless they are off.
     Recent { failures_from: Timestamp, successes_from: Timestamp, to: Timestamp },
-    /// Failures of `from..=to`, then the successes of whatever was failing there.
+    /// Failures of `from..=to`, then the successes of whatever it no longer showed.
     Older { from: Timestamp, to: Timestamp },
+    /// The successes of one postback from `from` to where they were known before.
+    Back { postback: u64, from: Timestamp },
 }
 
 /// What a turn counted for the metrics: how the rows of a page compared with what

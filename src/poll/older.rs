@@ -1,66 +1,81 @@
-//! Older failures and what may have become of them.
-
-use std::collections::BTreeSet;
-use std::time::Duration;
+//! Older failures and what became of them, and the past of streaks.
 
 use super::{Extent, PollError, Poller};
+use crate::domain::coverage::Span;
 use crate::domain::policy::Scope;
-use crate::domain::time::Timestamp;
+use crate::domain::recheck::{self, AGES, Look, Question};
 use crate::domain::turn::WholeSpan;
+use crate::pipeline::Message;
 use crate::source::{Ask, ReportApi, Status};
 
-/// More ids than this are not narrowed to.
-const MOST_FILTERS: usize = 50;
-
 impl<A: ReportApi> Poller<A> {
-    /// Older failures, for their retries and for rows that came very late; then
-    /// the successes of the offers and affiliates that still have some.
+    /// Older failures, for their retries and for rows that came very late, the
+    /// young ones often and the old ones now and then; then the successes that
+    /// those which are gone may have turned into.
     pub(super) async fn read_older(&mut self, scope: &Scope) -> Result<(), PollError> {
-        let to = self.now();
-        let from = to - self.source.lookback;
-        let read = self.begin_read(false).await?;
-        let failures = Ask { status: Status::Failure, from, to, scope: scope.clone() };
-        self.read_whole(read, Extent::Older, failures).await?;
-        let Some((from, narrowed)) = self.still_failing(scope) else {
-            self.pace(scope).older_at = Some(to);
-            return Ok(());
-        };
-        if self.source.successes {
-            let successes = Ask { status: Status::Success, from, to, scope: narrowed };
-            self.read_whole(read, Extent::Older, successes).await?;
+        for (age, (_, intervals)) in AGES.iter().enumerate() {
+            let last = self.pace(scope).older_at[age];
+            if self.is_due(last, *intervals) {
+                let now = self.now();
+                let span = recheck::age_span(now, self.source.lookback, age);
+                if span.from < span.to {
+                    self.read_age(scope, span).await?;
+                }
+                self.pace(scope).older_at[age] = Some(now);
+            }
         }
-        self.end_read(scope, read, WholeSpan::Older { from, to }).await?;
-        self.pace(scope).older_at = Some(to);
         Ok(())
     }
 
-    /// From when on deliveries of the scope still fail, and the scope narrowed to
-    /// their offers and affiliates.
-    fn still_failing(&self, scope: &Scope) -> Option<(Timestamp, Scope)> {
-        let state = self.view.state();
-        let facts = &state.sources.get(&self.source.name)?.facts;
-        let (mut offers, mut affiliates) = (BTreeSet::new(), BTreeSet::new());
-        let mut oldest: Option<Timestamp> = None;
-        for (_, slot) in facts.deliveries.open() {
-            let delivery = facts.deliveries.get(slot);
-            let dims = facts.dims.get(delivery.dims);
-            if scope.contains(dims.offer, dims.affiliate) {
-                offers.insert(dims.offer);
-                affiliates.insert(dims.affiliate);
-                let shown_at = delivery.newest.timestamp.min(delivery.timestamp);
-                oldest = Some(oldest.map_or(shown_at, |oldest| oldest.min(shown_at)));
+    async fn read_age(&mut self, scope: &Scope, span: Span) -> Result<(), PollError> {
+        let Span { from, to } = span;
+        let read = self.begin_read(false).await?;
+        let failures = Ask { status: Status::Failure, from, to, scope: scope.clone() };
+        self.read_whole(read, Extent::Older, failures).await?;
+        if self.source.successes {
+            self.taken(read).await?;
+            for question in self.proofs(scope, read, span) {
+                self.read_whole(read, Extent::Narrow, successes(question)).await?;
             }
         }
-        let narrow = |all: &[u64], failing: BTreeSet<u64>| match failing.len() <= MOST_FILTERS {
-            true => failing.into_iter().collect(),
-            false => all.to_vec(),
-        };
-        let narrowed = Scope {
-            offers: narrow(&scope.offers, offers),
-            affiliates: narrow(&scope.affiliates, affiliates),
-            ..scope.clone()
-        };
-        // One second earlier: the ends' inclusion is not documented.
-        oldest.map(|oldest| (oldest - Duration::from_secs(1), narrowed))
+        self.end_read(scope, read, WholeSpan::Older { from, to }).await
     }
+
+    fn proofs(&self, scope: &Scope, read: u32, span: Span) -> Vec<Question> {
+        let state = self.view.state();
+        let source = state.sources.get(&self.source.name);
+        source.map(|source| recheck::proofs(source, scope, read, span)).unwrap_or_default()
+    }
+
+    /// Successes from before what was read, where they decide a streak.
+    pub(super) async fn look_into_streaks(&mut self) -> Result<(), PollError> {
+        for Look { postback, question } in self.looks() {
+            let from = question.span.from;
+            let scope = question.scope.clone();
+            let read = self.begin_read(false).await?;
+            self.read_whole(read, Extent::Narrow, successes(question)).await?;
+            self.end_read(&scope, read, WholeSpan::Back { postback, from }).await?;
+        }
+        Ok(())
+    }
+
+    fn looks(&self) -> Vec<Look> {
+        let state = self.view.state();
+        let source = state.sources.get(&self.source.name);
+        let looks = source.map(|known| recheck::looks(&self.policy, &self.source, known));
+        looks.unwrap_or_default()
+    }
+
+    /// Waits until what was read so far is in the state.
+    async fn taken(&self, read: u32) -> Result<(), PollError> {
+        let (done, answer) = tokio::sync::oneshot::channel();
+        let source = self.source.name.clone();
+        self.tell(Message::Taken { source, read, done }).await?;
+        answer.await.map_err(|_| PollError::Stopping)?.map_err(PollError::Store)
+    }
+}
+
+fn successes(question: Question) -> Ask {
+    let Question { span, scope } = question;
+    Ask { status: Status::Success, from: span.from, to: span.to, scope }
 }
