@@ -52,10 +52,11 @@ pub struct Poller<A> {
 /// When a scope's slower questions were last answered whole, in this process.
 #[derive(Debug, Clone, Copy, Default)]
 struct Pace {
-    /// The end of the last read that reached back for late rows.
+    /// The end of the last read that reached back for late rows, and when it was.
     late_to: Option<Timestamp>,
+    late_at: Option<Instant>,
     /// When older failures were last read again, by their age.
-    older_at: [Option<Timestamp>; AGES.len()],
+    older_at: [Option<Instant>; AGES.len()],
 }
 
 /// Which of a scope's questions.
@@ -204,9 +205,9 @@ impl<A: ReportApi> Poller<A> {
 
     /// Whether a slower question is to be asked again. A poll that failed leaves
     /// it due.
-    fn is_due(&self, last: Option<Timestamp>, intervals: u32) -> bool {
+    fn is_due(&self, last: Option<Instant>, intervals: u32) -> bool {
         let every = self.source.poll_every * intervals;
-        last.is_none_or(|last| self.now() >= last + every || self.now() < last)
+        last.is_none_or(|last| self.clock.passed(last) >= every)
     }
 
     fn coverage(&self, scope: &Scope) -> Option<Coverage> {
@@ -217,7 +218,7 @@ impl<A: ReportApi> Poller<A> {
     /// The first look-back reads failures only: what succeeded before the first
     /// start is not ours to count.
     async fn look_back(&mut self, scope: &Scope) -> Result<(), PollError> {
-        let to = self.now();
+        let (began_at, to) = (Instant::now(), self.now());
         let from = to - self.source.lookback;
         tracing::info!(source = self.source.name, %from, %to, "looking back");
         let read = self.begin_read(false).await?;
@@ -227,7 +228,7 @@ impl<A: ReportApi> Poller<A> {
         let successes_since = self.successes_since(to);
         let span = WholeSpan::Lookback { to, successes_since };
         self.end_read(scope, read, span).await?;
-        self.pace(scope).older_at = [Some(to); AGES.len()];
+        self.pace(scope).older_at = [Some(began_at); AGES.len()];
         Ok(())
     }
 
@@ -249,13 +250,15 @@ impl<A: ReportApi> Poller<A> {
 
     async fn read_present(&mut self, scope: &Scope) -> Result<(), PollError> {
         let Some(coverage) = self.coverage(scope) else { return Ok(()) };
-        let late_to = self.pace(scope).late_to;
-        let (now, is_late_due) = (self.now(), self.is_due(late_to, plan::LATE_EVERY));
+        let Pace { late_to, late_at, .. } = *self.pace(scope);
+        let (now, is_late_due) = (self.now(), self.is_due(late_at, plan::LATE_EVERY));
+        let began_at = Instant::now();
         let present = plan::present(now, &self.source, &coverage, late_to, is_late_due);
         let Some((span, reaches_back)) = present else { return Ok(()) };
         self.read_span(scope, Extent::Recent, span).await?;
         if reaches_back {
-            self.pace(scope).late_to = Some(now);
+            let pace = self.pace(scope);
+            (pace.late_to, pace.late_at) = (Some(now), Some(began_at));
         }
         Ok(())
     }

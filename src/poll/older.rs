@@ -1,5 +1,7 @@
 //! Older failures and what became of them, and the past of streaks.
 
+use tokio::time::Instant;
+
 use super::{Extent, PollError, Poller};
 use crate::domain::coverage::Span;
 use crate::domain::policy::Scope;
@@ -16,12 +18,12 @@ impl<A: ReportApi> Poller<A> {
         for (age, (_, intervals)) in AGES.iter().enumerate() {
             let last = self.pace(scope).older_at[age];
             if self.is_due(last, *intervals) {
-                let now = self.now();
+                let (began_at, now) = (Instant::now(), self.now());
                 let span = recheck::age_span(now, self.source.lookback, age);
                 if span.from < span.to {
                     self.read_age(scope, span).await?;
                 }
-                self.pace(scope).older_at[age] = Some(now);
+                self.pace(scope).older_at[age] = Some(began_at);
             }
         }
         Ok(())

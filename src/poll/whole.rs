@@ -76,10 +76,12 @@ impl<A: ReportApi> Poller<A> {
 
     /// By the export, or by the report in parts; tells how many rows there were.
     async fn read_exported(&mut self, read: u32, ask: Ask) -> Result<usize, PollError> {
-        let mut pages = Pages::new(self, read);
-        let Err(error) = self.api.export(&ask, &mut pages).await else {
-            self.export = ExportHealth::default();
-            return Ok(pages.rows);
+        let error = match self.try_export(read, &ask).await? {
+            Ok(rows) => {
+                self.export = ExportHealth::default();
+                return Ok(rows);
+            }
+            Err(error) => error,
         };
         tracing::debug!(source = self.source.name, %error, "reading in parts instead of the export");
         let rows = self.read_in_parts(read, ask).await?;
@@ -88,6 +90,25 @@ impl<A: ReportApi> Poller<A> {
             tracing::warn!(source = self.source.name, %error, "the export does not work: large spans are read in parts, which takes more requests; it is tried again later");
         }
         Ok(rows)
+    }
+
+    /// The number of rows that the export gave. A short answer must be what the
+    /// report gives too: an empty body ends as properly as a whole one.
+    async fn try_export(
+        &mut self,
+        read: u32,
+        ask: &Ask,
+    ) -> Result<Result<usize, ApiError>, PollError> {
+        let mut pages = Pages::new(self, read);
+        if let Err(error) = self.api.export(ask, &mut pages).await {
+            return Ok(Err(error));
+        }
+        let rows = pages.rows;
+        if rows >= REPORT_CAP || self.try_report(read, ask).await?.is_some() {
+            return Ok(Ok(rows));
+        }
+        let message = format!("the export ended after {rows} rows, the report has more");
+        Ok(Err(ApiError::Incomplete { message }))
     }
 
     /// The number of rows, if the report held every one.

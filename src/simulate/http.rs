@@ -37,6 +37,7 @@ pub(super) struct Shared {
     pub start: Timestamp,
     pub faults: Faults,
     pub requests: AtomicU64,
+    pub bytes: Arc<AtomicU64>,
     limits: Limits,
     api_key: String,
     affiliate_api_key: String,
@@ -53,6 +54,7 @@ impl Shared {
             start,
             faults: Faults::default(),
             requests: AtomicU64::new(0),
+            bytes: Arc::default(),
             limits: Limits::of(scenario.requests_per_window, scenario.concurrent_reports),
             api_key: scenario.api_key.clone(),
             affiliate_api_key: scenario.affiliate_api_key.clone(),
@@ -151,7 +153,7 @@ async fn gate(
     if let Some(date) = date(shared.now()) {
         headers.insert(DATE, date);
     }
-    response
+    body::weigh(response, shared.bytes.clone())
 }
 
 /// A place among the reports where the request needs one, or the refusal.
