@@ -3,6 +3,8 @@
 
 mod support;
 
+#[path = "service/cost.rs"]
+mod cost;
 #[path = "service/faults.rs"]
 mod faults;
 #[path = "service/kills.rs"]

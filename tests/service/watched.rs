@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use postwatch::clock::Clock;
+use postwatch::domain::delivery::{Ended, Life};
 use postwatch::domain::dims::DimsId;
 use postwatch::domain::policy::{Policy, SourcePolicy};
 use postwatch::domain::state::SourceState;
@@ -35,6 +36,7 @@ pub type Counts = BTreeMap<(u64, u64), u64>;
 pub struct Told {
     pub failures: Counts,
     pub open: Counts,
+    pub recovered: Counts,
     /// Successes that never failed, from where they are counted on.
     pub clean: Counts,
 }
@@ -119,9 +121,12 @@ impl Watched {
                 let differ = [
                     differ(&counted.failures, &truth.failures),
                     differ(&counted.open, &truth.open),
+                    differ(&counted.recovered, &truth.recovered),
                     differ(&counted.clean, &truth.clean),
                 ];
-                panic!("failures, open, clean {when}, counted and true: {differ:?} {trouble:?}");
+                panic!(
+                    "failures, open, recovered, clean {when}, counted and true: {differ:?} {trouble:?}"
+                );
             }
             self.clock.sleep(Duration::from_secs(5)).await;
         }
@@ -152,6 +157,9 @@ impl Watched {
                 false => &mut told.failures,
             };
             add(counts, row.offer, row.affiliate, 1);
+            if row.is_success && row.failed_attempts > 0 && !was_over {
+                add(&mut told.recovered, row.offer, row.affiliate, 1);
+            }
             if is_open(row) {
                 add(&mut told.open, row.offer, row.affiliate, 1);
             }
@@ -185,6 +193,9 @@ fn counted(source: &SourceState) -> Told {
     };
     for delivery in facts.deliveries.iter() {
         count(|told| &mut told.failures, delivery.dims, 1);
+        if matches!(delivery.life, Life::Ended { how: Ended::Recovered, .. }) {
+            count(|told| &mut told.recovered, delivery.dims, 1);
+        }
     }
     for (_, slot) in facts.deliveries.open() {
         count(|told| &mut told.open, facts.deliveries.get(slot).dims, 1);

@@ -41,8 +41,12 @@ impl<'a> Turn<'a> {
         let policy = self.policy;
         let Some(policy) = policy.source(source) else { return };
         self.seen_at = self.seen_at(source, read);
-        for row in rows {
-            self.read_row(policy, read, &row);
+        // In the order in which they happened: what is first shown together tells
+        // the first reason, and an earlier episode before a later one.
+        let mut rows: Vec<Row<'_>> = rows.collect();
+        rows.sort_by_key(Fold::of);
+        for row in &rows {
+            self.read_row(policy, read, row);
         }
         if let Some(source) = self.state.sources.get_mut(source)
             && policy.scope_keys().any(|scope| !source.facts.is_looked_back(scope))
