@@ -116,6 +116,7 @@ fn the_series_of_the_contract_are_there() {
         r#"alerts{rule="failing",severity="critical",state="firing"} 1"#,
         r#"source_watermark_timestamp_seconds{source="acme"} 1772366"#,
         r#"source_blind{source="acme"} 0"#,
+        r#"source_gap_seconds{source="acme"} 0"#,
         r#"outbox_pending{receiver="on-call",channel="none"} "#,
         r#"outbox_dead_letters{receiver="partners",channel="none"} 0"#,
         r#"offer_info{source="acme",id="11",name="Meal \"Kit\""} 1"#,
@@ -182,6 +183,26 @@ fn all_is_well_only_where_everything_is_in_sight() {
     let page = page::page(NOW, &policy, &seen(&policy), Some("disk full")).into_string();
     assert!(page.contains("The store cannot be written"), "{page}");
     assert!(page.contains("disk full"), "{page}");
+}
+
+#[test]
+fn a_gap_is_shown_with_its_size_until_it_is_filled() {
+    let policy = policy();
+    let mut state = seen(&policy);
+    state.alerts.clear();
+    let scope = policy.sources[0].scopes[0].key();
+    let source = state.sources.get_mut("acme").expect("it was read");
+    let coverage = source.facts.coverage.get_mut(&scope).expect("it was read");
+    let (from, to) = (NOW + Duration::from_secs(7180), NOW + Duration::from_secs(9000));
+    coverage.take(from, Some(from), to);
+    let now = to + Duration::from_secs(5);
+    let page = page::page(now, &policy, &state, None).into_string();
+    for text in ["catching up", "2\u{a0}h", "still being read after an outage"] {
+        assert!(page.contains(text), "no {text} in {page}");
+    }
+    assert!(page.contains("No alert, but not everything is in sight"), "{page}");
+    let metrics = metrics_of(&state, &policy);
+    assert!(metrics.contains("source_gap_seconds{source=\"acme\"} 7200"), "{metrics}");
 }
 
 /// A service without pollers: the test says what was read.

@@ -14,8 +14,9 @@ const SPEED: f64 = 120.0;
 /// A tenth of the network's 30 a second, in an hour.
 const MOST_REQUESTS: f64 = 3.0 * 3600.0;
 
-/// Of an hour; a wide bound above what was measured.
-const MOST_BYTES: f64 = 400e6;
+/// Of an hour; a wide bound above what was measured, with reports that are not
+/// compressed.
+const MOST_BYTES: f64 = 700e6;
 
 fn scenario(failing: f64, incidents: Vec<Incident>) -> Scenario {
     Scenario {
@@ -80,7 +81,7 @@ async fn measure(name: &str, scenario: Scenario, fault: Option<Fault>, hours: f6
         all,
         bytes / 1e6,
     );
-    assert!(of("acme") > 45.0, "{name}: {} polls an hour", of("acme"));
+    assert!(of("acme") > 10.0, "{name}: {} polls an hour", of("acme"));
     assert!(all < MOST_REQUESTS, "{name}: {all} requests an hour");
     assert!(bytes < MOST_BYTES, "{name}: {bytes} bytes an hour");
     watched.agree(name).await;

@@ -1,7 +1,7 @@
 //! The service in this process, many times as fast as life, and what it counts
 //! beside what is true.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,6 +19,7 @@ use postwatch::source::Budget;
 use postwatch::source::everflow::{ApiKey, Everflow, EverflowOptions};
 use postwatch::store::sled::SledStore;
 use tokio::net::TcpListener;
+use tokio::sync::{Mutex, MutexGuard};
 use tokio::time::Instant;
 
 use crate::support;
@@ -47,16 +48,40 @@ pub struct Watched {
     clock: Clock,
     folder: tempfile::TempDir,
     service: Option<Service>,
+    /// What had failed and recovered before the service first read.
+    over: BTreeSet<(u64, String, u64)>,
+    _alone: MutexGuard<'static, ()>,
 }
+
+/// What tells a delivery from every other.
+fn name(row: &TruthRow) -> (u64, String, u64) {
+    (row.pixel_id, format!("{} {}", row.conversion_id, row.transaction_id), row.event)
+}
+
+/// One at a time: what runs so fast must have the machine for itself.
+static ALONE: Mutex<()> = Mutex::const_new(());
 
 pub async fn begin(scenario: Scenario, speed: f64) -> Watched {
     support::tls();
+    let alone = ALONE.lock().await;
     let clock = Clock::scaled(START, speed);
+    let shows_attempts = scenario.rows_per_attempt;
     let anywhere = ([127, 0, 0, 1], 0).into();
     let network = simulate::start(anywhere, scenario, clock).await.expect("loopback is free");
     network.hold(true);
+    // Where every try has its row, the failed ones are shown for ever.
+    let failed = if shows_attempts { Vec::new() } else { network.truth() };
+    let over = failed.iter().filter(|row| row.is_success).map(name).collect();
     let folder = tempfile::tempdir().expect("a folder for the test");
-    let mut watched = Watched { network, metrics: Metrics::new(), clock, folder, service: None };
+    let mut watched = Watched {
+        network,
+        metrics: Metrics::new(),
+        clock,
+        folder,
+        over,
+        service: None,
+        _alone: alone,
+    };
     watched.start(0).await;
     watched
 }
@@ -110,7 +135,7 @@ impl Watched {
     /// Holds the network's time until what is counted is the truth.
     pub async fn agree(&self, when: &str) {
         self.network.hold(true);
-        let deadline = Instant::now() + Duration::from_secs(20);
+        let deadline = Instant::now() + Duration::from_secs(40);
         loop {
             let (counted, truth) = (self.counted(), self.truth());
             if counted == truth {
@@ -149,10 +174,13 @@ impl Watched {
         let first = self.ask(|source| source.facts.first_read_at).flatten();
         let mut told = Told::default();
         for row in self.network.tell(Telling::All).iter().filter(|row| row.visible) {
-            // What was over before the first read is not the service's business.
-            let was_over = row.is_success && first.is_some_and(|first| row.last_attempt < first);
+            // What was over before the first read is not the service's business; of what
+            // ended in its very second only the counted part is.
+            let is_counted = row.timestamp > since;
+            let is_ours = is_counted && first.is_some_and(|first| row.last_attempt >= first);
+            let was_over = !is_ours && self.over.contains(&name(row));
             let counts = match row.failed_attempts == 0 || was_over {
-                true if row.timestamp <= since => continue,
+                true if !is_counted => continue,
                 true => &mut told.clean,
                 false => &mut told.failures,
             };
@@ -207,7 +235,7 @@ fn counted(source: &SourceState) -> Told {
 }
 
 fn differ(counted: &Counts, truth: &Counts) -> Vec<((u64, u64), u64, u64)> {
-    let keys: std::collections::BTreeSet<_> = counted.keys().chain(truth.keys()).collect();
+    let keys: BTreeSet<_> = counted.keys().chain(truth.keys()).collect();
     let of = |counts: &Counts, key| counts.get(key).copied().unwrap_or(0);
     let all = keys.into_iter().map(|key| (*key, of(counted, key), of(truth, key)));
     all.filter(|(_, counted, truth)| counted != truth).collect()
