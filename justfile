@@ -29,7 +29,11 @@ simulate listen="127.0.0.1:9468" *args:
 real:
     .ci/real
 
-# The demo for a long time, with an eye on its memory.
+# A hundred kills and ten power cuts.
+faults:
+    .ci/faults
+
+# A thousand kills, a hundred power cuts, and the demo for a long time with an eye on its memory.
 soak time="30m":
     .ci/soak {{ time }}
 

@@ -77,6 +77,11 @@ impl SendError {
         }
     }
 
+    /// Whether the channel may have taken the message all the same.
+    pub fn is_answer_lost(&self) -> bool {
+        matches!(self.reason(), "timeout" | "connection_lost" | "bad_answer")
+    }
+
     pub(crate) fn temporary(reason: &'static str, message: impl Into<String>) -> SendError {
         SendError::Temporary { retry_after: None, reason, message: message.into() }
     }

@@ -28,6 +28,8 @@ pub mod config;
 
 pub mod clock;
 
+pub mod failpoint;
+
 pub mod simulate;
 
 pub mod service;

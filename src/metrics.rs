@@ -4,7 +4,9 @@
 use std::sync::Arc;
 
 use prometheus::process_collector::ProcessCollector;
-use prometheus::{HistogramOpts, HistogramVec, IntCounterVec, IntGauge, Opts, Registry};
+use prometheus::{
+    HistogramOpts, HistogramVec, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
+};
 
 mod family;
 pub mod state;
@@ -22,9 +24,14 @@ pub struct Metrics {
     pub rule_evaluation_seconds: HistogramVec,
     pub rule_unknown: IntCounterVec,
     pub notifications: IntCounterVec,
+    pub notifications_repeated: IntCounterVec,
     pub notification_seconds: HistogramVec,
     pub store_commit_seconds: HistogramVec,
-    pub store_bytes: IntGauge,
+    pub store_bytes: IntGaugeVec,
+    pub store_trouble: IntGaugeVec,
+    pub store_failed_commits: IntCounterVec,
+    pub store_snapshot: IntGaugeVec,
+    pub store_set_aside: IntGaugeVec,
     pub config_last_reload_successful: IntGauge,
     pub config_last_reload_timestamp_seconds: IntGauge,
 }
@@ -92,6 +99,12 @@ impl Metrics {
                 "Messages by receiver and channel; outcome is sent, retried or failed, reason says why the message was made or why it failed.",
                 &["receiver", "channel", "outcome", "reason"],
             ),
+            notifications_repeated: counter(
+                &r,
+                "notifications_repeated_total",
+                "Messages sent again because the answer to an earlier try was lost: the receiver may have got them twice, with the same id.",
+                &["receiver"],
+            ),
             notification_seconds: histogram(
                 &r,
                 "notification_seconds",
@@ -104,7 +117,31 @@ impl Metrics {
                 "How long a durable commit took, fsync included.",
                 &["store"],
             ),
-            store_bytes: single(&r, "store_bytes", "Size of the store on disk."),
+            store_bytes: gauge(&r, "store_bytes", "Size of the store on disk.", &["store"]),
+            store_trouble: gauge(
+                &r,
+                "store_trouble",
+                "1 while the store cannot be written or read: nothing is polled on or sent until it can; /readyz says why.",
+                &["store"],
+            ),
+            store_failed_commits: counter(
+                &r,
+                "store_failed_commits_total",
+                "Attempts to write or to open the store anew that failed; what they held is read again from the network.",
+                &["store"],
+            ),
+            store_snapshot: gauge(
+                &r,
+                "store_snapshot_timestamp_seconds",
+                "When the last snapshot of the store was complete, 0 before the first: a damaged store is rebuilt from it.",
+                &["store"],
+            ),
+            store_set_aside: gauge(
+                &r,
+                "store_set_aside",
+                "Folders with a store that was found damaged and rebuilt: look at them, then remove them.",
+                &["store"],
+            ),
             config_last_reload_successful: single(
                 &r,
                 "config_last_reload_successful",
@@ -127,6 +164,11 @@ pub fn full_name(name: &str) -> String {
 
 fn counter(registry: &Registry, name: &str, help: &str, labels: &[&str]) -> IntCounterVec {
     let made = IntCounterVec::new(Opts::new(full_name(name), help), labels);
+    registered(registry, made.expect("a constant name is valid"))
+}
+
+fn gauge(registry: &Registry, name: &str, help: &str, labels: &[&str]) -> IntGaugeVec {
+    let made = IntGaugeVec::new(Opts::new(full_name(name), help), labels);
     registered(registry, made.expect("a constant name is valid"))
 }
 

@@ -15,6 +15,7 @@ use crate::domain::notify::{Notice, SampleText};
 use crate::domain::outgoing::Outcome;
 use crate::domain::state::DeliveryText;
 use crate::domain::url;
+use crate::failpoint::{Step, reach};
 use crate::metrics::Metrics;
 use crate::pipeline::{Message, View};
 
@@ -82,6 +83,9 @@ impl Outbox {
     async fn send(self, number: u64) {
         let Some((mut notice, thread)) = self.take(number) else { return };
         self.add_texts(&mut notice).await;
+        if !self.begin(number).await {
+            return;
+        }
         let outcome = match self.channels.get(&notice.receiver) {
             Some(channel) => self.try_channel(channel, &notice, thread.as_ref()).await,
             None => Outcome::Refused {
@@ -92,6 +96,14 @@ impl Outbox {
             },
         };
         self.settle(number, outcome).await;
+    }
+
+    /// Whether it is kept that the message goes out: else its answer could not be
+    /// kept either, and it would go out twice.
+    async fn begin(&self, number: u64) -> bool {
+        let (done, answer) = oneshot::channel();
+        let told = self.keeper.send(Message::Sending { number, done }).await;
+        told.is_ok() && matches!(answer.await, Ok(Ok(())))
     }
 
     fn take(&self, number: u64) -> Option<(Notice, Option<Thread>)> {
@@ -126,8 +138,11 @@ impl Outbox {
     ) -> Outcome {
         let labels = [notice.receiver.as_str(), channel.kind()];
         let timer = self.metrics.notification_seconds.with_label_values(&labels).start_timer();
+        reach(Step::SendBegins);
         let sent = channel.send(notice, thread, &self.link).await;
+        reach(Step::SendAnswered);
         timer.observe_duration();
+        let is_answer_lost = sent.as_ref().is_err_and(SendError::is_answer_lost);
         let (outcome, word, reason) = match sent {
             Ok(sent) => {
                 let thread = sent.thread.and_then(|thread| serde_json::to_string(&thread).ok());
@@ -136,7 +151,8 @@ impl Outbox {
             Err(SendError::Temporary { retry_after, reason, message }) => {
                 tracing::warn!(receiver = notice.receiver, notice = notice.id, error = %message, "a message was not taken; it is tried again");
                 let chance = fastrand::f64();
-                (Outcome::Failed { retry_after, message, chance }, "retried", reason)
+                let failed = Outcome::Failed { retry_after, message, chance, is_answer_lost };
+                (failed, "retried", reason)
             }
             Err(SendError::Permanent { reason, message }) => {
                 tracing::error!(receiver = notice.receiver, notice = notice.id, error = %message, "a message was refused; it is kept, and the route's fallback gets it");
@@ -159,7 +175,10 @@ impl Outbox {
             }
             match answer.await {
                 Ok(Err(_)) => tokio::time::sleep(Duration::from_secs(1)).await,
-                Ok(Ok(())) | Err(_) => return,
+                Ok(Ok(())) | Err(_) => {
+                    reach(Step::SendSettled);
+                    return;
+                }
             }
         }
     }

@@ -1,7 +1,7 @@
 //! One task owns state and store: it takes news from the pollers and the
 //! outbox, lets the domain decide, and makes it durable before anybody sees it.
 
-use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{Notify, mpsc, oneshot};
@@ -13,21 +13,21 @@ use crate::domain::policy::Policy;
 use crate::domain::state::{DeliveryText, State};
 use crate::domain::time::Timestamp;
 use crate::domain::turn::{News, Tally, WholeSpan, turn};
+use crate::failpoint::{Step, reach};
 use crate::metrics::Metrics;
 use crate::source::Page;
 use crate::store::{Store, StoreError};
 
+mod house;
 #[cfg(test)]
 mod tests;
+mod view;
+
+use house::House;
+pub use view::{StoreHealth, View};
 
 /// Pages that may wait for the keeper: with more, the network is read slower.
 const WAITING: usize = 2;
-const COMMITS_PER_CHECKPOINT: u64 = 500;
-const PRUNE_EVERY: Duration = Duration::from_secs(3600);
-const SIZE_EVERY: Duration = Duration::from_secs(60);
-
-/// Deliveries that failed are kept this long.
-pub const RETAIN: Duration = Duration::from_secs(30 * 24 * 3600);
 
 /// How far beyond the look-back the journal is read at a start: a delivery's
 /// last entry may have been written this long before its time was up.
@@ -68,6 +68,12 @@ pub enum Message {
         source: String,
         statuses: Option<Vec<(u64, bool)>>,
     },
+    /// A notice is about to be handed to its channel; `Err` where that cannot be
+    /// kept: then it must wait.
+    Sending {
+        number: u64,
+        done: Done,
+    },
     Settled {
         number: u64,
         outcome: Outcome,
@@ -86,25 +92,6 @@ pub enum Message {
 
 pub type Done = oneshot::Sender<Result<(), String>>;
 
-/// What everybody else may see of the state.
-#[derive(Clone)]
-pub struct View {
-    state: Arc<RwLock<State>>,
-    /// Why the store cannot be written, while it cannot.
-    trouble: Arc<RwLock<Option<String>>>,
-}
-
-impl View {
-    /// The state as of the last commit.
-    pub fn state(&self) -> RwLockReadGuard<'_, State> {
-        self.state.read().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    pub fn store_trouble(&self) -> Option<String> {
-        self.trouble.read().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-}
-
 /// The owner of state and store.
 pub struct Keeper<S> {
     store: S,
@@ -116,9 +103,10 @@ pub struct Keeper<S> {
     committed: Arc<Notify>,
     /// Unset after a failed commit, until the state was built anew.
     is_loaded: bool,
-    checkpoint_at: u64,
-    pruned_at: Timestamp,
-    sized_at: Timestamp,
+    /// Set when only a new process can go on: whoever waits for the keeper sees it
+    /// end.
+    is_over: bool,
+    house: House,
 }
 
 impl<S: Store + 'static> Keeper<S> {
@@ -130,8 +118,8 @@ impl<S: Store + 'static> Keeper<S> {
         metrics: Arc<Metrics>,
         committed: Arc<Notify>,
     ) -> Result<Keeper<S>, StoreError> {
-        let view = View { state: Arc::default(), trouble: Arc::default() };
-        let pruned_at = clock.now();
+        let view = View::default();
+        let house = House::new(clock.now());
         let mut keeper = Keeper {
             store,
             view,
@@ -140,11 +128,13 @@ impl<S: Store + 'static> Keeper<S> {
             metrics,
             committed,
             is_loaded: false,
-            checkpoint_at: 0,
-            pruned_at,
-            sized_at: Timestamp::default(),
+            is_over: false,
+            house,
         };
         keeper.load()?;
+        let store = [keeper.store.kind()];
+        keeper.metrics.store_failed_commits.with_label_values(&store).inc_by(0);
+        keeper.metrics.store_trouble.with_label_values(&store).set(0);
         // A counter shows a zero first, so that its first step is seen.
         for rule in &keeper.policy.rules {
             keeper.metrics.rule_unknown.with_label_values(&[&rule.name]).inc_by(0);
@@ -161,7 +151,7 @@ impl<S: Store + 'static> Keeper<S> {
         let (sender, mut receiver) = mpsc::channel(WAITING);
         std::thread::spawn(move || {
             while let Some(message) = receiver.blocking_recv() {
-                if self.take(message).is_break() {
+                if self.take(message).is_break() || self.is_over {
                     break;
                 }
             }
@@ -187,6 +177,9 @@ impl<S: Store + 'static> Keeper<S> {
             Message::Postbacks { source, statuses } => {
                 self.turn(News::Postbacks { source: &source, statuses: statuses.as_deref() }).ok();
             }
+            Message::Sending { number, done } => {
+                done.send(self.begin_send(number)).ok();
+            }
             Message::Settled { number, outcome, done } => {
                 let settled = self.turn(News::Settled { number, outcome });
                 done.send(settled.map(|_| ())).ok();
@@ -200,7 +193,8 @@ impl<S: Store + 'static> Keeper<S> {
             }
             Message::Tick => self.tick(),
             Message::Stop { done } => {
-                done.send(self.rest().map_err(|error| error.to_string())).ok();
+                self.checkpoint();
+                done.send(Ok(())).ok();
                 return std::ops::ControlFlow::Break(());
             }
         }
@@ -265,41 +259,44 @@ impl<S: Store + 'static> Keeper<S> {
         }
     }
 
-    fn tick(&mut self) {
-        self.turn(News::Tick).ok();
-        let now = self.clock.now();
-        if now.since(self.sized_at) >= SIZE_EVERY {
-            self.sized_at = now;
-            self.metrics.store_bytes.set(i64::try_from(self.store.size()).unwrap_or(i64::MAX));
+    fn begin_send(&mut self, number: u64) -> Result<(), String> {
+        let tally = self.turn(News::Sending { number })?;
+        if tally.repeats > 0 {
+            let state = self.view.state();
+            let Some(outgoing) = state.outbox.get(&number) else { return Ok(()) };
+            let receiver = outgoing.notice.receiver.as_str();
+            self.metrics.notifications_repeated.with_label_values(&[receiver]).inc();
+            tracing::warn!(
+                receiver,
+                notice = outgoing.notice.id,
+                "the answer to a message was lost: it is sent again, with the same id"
+            );
         }
-        if self.is_loaded && now.since(self.pruned_at) >= PRUNE_EVERY {
-            self.pruned_at = now;
-            if let Err(error) = self.store.prune(now - RETAIN) {
-                tracing::warn!(%error, "old deliveries cannot be dropped");
-            }
-        }
+        Ok(())
     }
 
     /// Decides, commits, and only then lets anybody see. After a failed commit
     /// the state is built anew from the store: memory never knows more than it.
     fn turn(&mut self, news: News<'_>) -> Result<Tally, String> {
-        if !self.is_loaded {
-            self.load().map_err(|error| self.note_trouble(&error))?;
+        if !self.is_loaded
+            && let Err(error) = self.load()
+        {
+            return Err(self.note_trouble(&error));
         }
         let now = self.clock.now();
         let committed = {
             // Held over the commit: what is not durable yet is nobody's to see.
-            let mut state = self.view.state.write().unwrap_or_else(PoisonError::into_inner);
+            let mut state = self.view.state_mut();
             let (changes, tally) = turn(now, &self.policy, &mut state, news);
             if changes.is_empty() {
                 return Ok(tally);
             }
             let timer = self.metrics.store_commit_seconds.with_label_values(&[self.store.kind()]);
             let _timer = timer.start_timer();
+            reach(Step::TurnDecided);
             let committed = self.store.commit(now, &changes);
             if committed.is_err() {
-                // What is not durable must not be seen, let alone sent: there is no
-                // state until it is built anew.
+                // As in `lose_state`, before anybody else gets the lock.
                 *state = State::default();
             }
             committed.map(|()| tally)
@@ -318,59 +315,36 @@ impl<S: Store + 'static> Keeper<S> {
         }
     }
 
+    /// How far back a start reads.
+    fn span(&self) -> Duration {
+        let lookback = self.policy.sources.iter().map(|source| source.lookback).max();
+        lookback.unwrap_or_default() + LOAD_MARGIN
+    }
+
     fn load(&mut self) -> Result<(), StoreError> {
         let now = self.clock.now();
-        let lookback = self.policy.sources.iter().map(|source| source.lookback).max();
-        let span = lookback.unwrap_or_default() + LOAD_MARGIN;
-        let mut fresh = State::default();
-        fresh.commit = self.store.load(span, &mut |stored| fresh.restore(stored))?;
-        self.checkpoint_at = fresh.commit;
+        let mut fresh = match self.read_state() {
+            Err(StoreError::Damaged(why)) => {
+                self.store.rebuild(now, &why)?;
+                self.house.looked_at = Timestamp::default();
+                self.read_state()?
+            }
+            read => read?,
+        };
+        self.house.checkpoint_at = fresh.commit;
         let (changes, _) = turn(now, &self.policy, &mut fresh, News::Started);
         if !changes.is_empty() {
             self.store.commit(now, &changes)?;
         }
-        *self.view.state.write().unwrap_or_else(PoisonError::into_inner) = fresh;
+        *self.view.state_mut() = fresh;
         self.is_loaded = true;
         Ok(())
     }
 
-    fn checkpoint_if_due(&mut self) {
-        let commit = self.view.state().commit;
-        if commit < self.checkpoint_at + COMMITS_PER_CHECKPOINT {
-            return;
-        }
-        self.checkpoint_at = commit;
-        if let Err(error) = self.checkpoint() {
-            tracing::warn!(%error, "no checkpoint could be written; the next start reads more");
-        }
-    }
-
-    fn checkpoint(&mut self) -> Result<(), StoreError> {
-        let (commit, checkpoints) = {
-            let state = self.view.state();
-            (state.commit, state.checkpoints())
-        };
-        self.store.checkpoint(commit, &checkpoints)
-    }
-
-    fn rest(&mut self) -> Result<(), StoreError> {
-        if self.is_loaded { self.checkpoint() } else { Ok(()) }
-    }
-
-    fn note_trouble(&self, error: &StoreError) -> String {
-        let text = error.to_string();
-        let mut trouble = self.view.trouble.write().unwrap_or_else(PoisonError::into_inner);
-        if trouble.as_ref() != Some(&text) {
-            tracing::error!(%error, "the store cannot be written; nothing is read on until it can");
-        }
-        *trouble = Some(text.clone());
-        text
-    }
-
-    fn note_well(&self) {
-        let mut trouble = self.view.trouble.write().unwrap_or_else(PoisonError::into_inner);
-        if trouble.take().is_some() {
-            tracing::info!("the store can be written again");
-        }
+    fn read_state(&mut self) -> Result<State, StoreError> {
+        let span = self.span();
+        let mut fresh = State::default();
+        fresh.commit = self.store.load(span, &mut |stored| fresh.restore(stored))?;
+        Ok(fresh)
     }
 }

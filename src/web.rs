@@ -91,7 +91,7 @@ async fn page_(Shared(web): Shared<Web>) -> Response {
     }
     let built = build(web, |web| {
         let state = web.view.state();
-        page::page(web.clock.now(), &web.policy, &state, web.view.store_trouble().as_deref())
+        page::page(web.clock.now(), &web.policy, &state, &web.view.store())
     });
     match built.await {
         Some(page) => Html(page.into_string()).into_response(),
@@ -126,7 +126,7 @@ async fn metrics(Shared(web): Shared<Web>) -> Response {
 
 async fn readyz(Shared(web): Shared<Web>) -> Response {
     let built = build(web, |web| {
-        let trouble = web.view.store_trouble();
+        let trouble = web.view.store().trouble;
         ready::missing(&web.policy, &web.view.state(), trouble.as_deref())
     });
     match built.await {

@@ -15,14 +15,16 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("metrics", &["domain"]),
     // Sleeps between retries and counts its requests, hence clock and metrics.
     ("source", &["clock", "domain", "metrics"]),
-    ("store", &["domain"]),
+    // Where a test ends the process; knows nobody.
+    ("failpoint", &[]),
+    ("store", &["domain", "failpoint"]),
     ("channel", &["domain"]),
     ("config", &["domain"]),
     // The one owner of state and store; the others send it messages and read its
     // `View`, so they need no `store`.
-    ("pipeline", &["clock", "domain", "metrics", "source", "store"]),
+    ("pipeline", &["clock", "domain", "failpoint", "metrics", "source", "store"]),
     ("poll", &["clock", "domain", "metrics", "pipeline", "source"]),
-    ("outbox", &["channel", "clock", "config", "domain", "metrics", "pipeline"]),
+    ("outbox", &["channel", "clock", "config", "domain", "failpoint", "metrics", "pipeline"]),
     ("web", &["channel", "clock", "config", "domain", "metrics", "pipeline"]),
     // The network's side: it must not learn from the code that it puts to the test.
     ("simulate", &["clock", "domain::time"]),

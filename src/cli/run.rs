@@ -84,7 +84,7 @@ pub async fn run(args: RunArgs, logs: &LogArgs) -> anyhow::Result<ExitCode> {
         () = ignore(&mut hangup) => {}
         part = service.broken() => {
             // Whoever started us starts us anew: nothing that was committed is lost.
-            eprintln!("postwatch: {part} ended unexpectedly; this is a bug, see the log above");
+            eprintln!("postwatch: {part} ended; the log above says why");
             return Ok(ExitCode::from(CANNOT_START));
         }
     }

@@ -26,6 +26,9 @@ pub struct Outgoing {
     pub fallback: Vec<String>,
     pub tries: u32,
     pub next_try_at: Timestamp,
+    /// From before a try until its answer is kept. Where another try finds it set,
+    /// that answer was lost: the receiver may get the same message twice.
+    pub is_in_doubt: bool,
     /// Set once it was given up: it stays as a dead letter.
     pub given_up: Option<GivenUp>,
 }
@@ -43,7 +46,8 @@ pub enum Outcome {
     /// The channel took it; `thread` is what it needs for the batch's next message.
     Sent { thread: Option<String> },
     /// Worth another try, not before `retry_after`. `chance` in 0..1 spreads retries.
-    Failed { retry_after: Option<Duration>, message: String, chance: f64 },
+    /// Where the answer was lost, the channel may have taken it all the same.
+    Failed { retry_after: Option<Duration>, message: String, chance: f64, is_answer_lost: bool },
     /// No try will change it.
     Refused { message: String },
 }
@@ -51,7 +55,7 @@ pub enum Outcome {
 impl Outgoing {
     pub fn new(notice: Notice, fallback: Vec<String>) -> Outgoing {
         let next_try_at = notice.created_at;
-        Outgoing { notice, fallback, tries: 0, next_try_at, given_up: None }
+        Outgoing { notice, fallback, tries: 0, next_try_at, is_in_doubt: false, given_up: None }
     }
 
     /// Notes a failed try: it waits for the next, or is given up.

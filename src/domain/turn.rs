@@ -11,7 +11,7 @@ use super::alert::AlertKey;
 use super::delivery::{Delivery, Row};
 use super::facts::{Entry, PostbackState};
 use super::notify::plan::{self, BatchKey};
-use super::outgoing::{GivenUp, Outcome, Outgoing};
+use super::outgoing::{Outcome, Outgoing};
 use super::policy::{Policy, SourcePolicy};
 use super::state::{Changes, DeliveryText, Record, SourceState, State};
 use super::time::Timestamp;
@@ -19,10 +19,8 @@ use super::time::Timestamp;
 mod counting;
 mod evaluation;
 mod reads;
+mod sends;
 mod sight;
-
-/// Each was logged and went to its fallback; the newest are kept to be looked at.
-const MOST_DEAD_LETTERS: usize = 500;
 
 /// What a turn is about.
 pub enum News<'a> {
@@ -31,21 +29,54 @@ pub enum News<'a> {
     /// A read of one scope begins; its pages carry the number. `at` is the
     /// network's time; `counts` says whether it reads all the clean successes of its
     /// span, to be counted.
-    Began { source: &'a str, read: u32, at: Timestamp, counts: bool },
+    Began {
+        source: &'a str,
+        read: u32,
+        at: Timestamp,
+        counts: bool,
+    },
     /// A page of a read.
-    Rows { source: &'a str, read: u32, rows: &'a mut dyn Iterator<Item = Row<'a>> },
+    Rows {
+        source: &'a str,
+        read: u32,
+        rows: &'a mut dyn Iterator<Item = Row<'a>>,
+    },
     /// A read came to its proper end: some of its clean successes are counted.
     /// To be repeated until the tally says that none are left.
-    Count { source: &'a str, scope: u64, read: u32, span: WholeSpan },
+    Count {
+        source: &'a str,
+        scope: u64,
+        read: u32,
+        span: WholeSpan,
+    },
     /// A read came to its proper end, and everything in it was taken in.
-    Whole { source: &'a str, scope: u64, read: u32, span: WholeSpan, stopwatch: Stopwatch<'a> },
+    Whole {
+        source: &'a str,
+        scope: u64,
+        read: u32,
+        span: WholeSpan,
+        stopwatch: Stopwatch<'a>,
+    },
     /// A poll of a source failed; `trouble` says of what.
-    Failed { source: &'a str, trouble: String },
+    Failed {
+        source: &'a str,
+        trouble: String,
+    },
     /// The status of every postback: `(id, is active)`; `None` where the list
     /// could not be read.
-    Postbacks { source: &'a str, statuses: Option<&'a [(u64, bool)]> },
+    Postbacks {
+        source: &'a str,
+        statuses: Option<&'a [(u64, bool)]>,
+    },
     /// The outbox tried a notice.
-    Settled { number: u64, outcome: Outcome },
+    /// A notice is about to be handed to its channel.
+    Sending {
+        number: u64,
+    },
+    Settled {
+        number: u64,
+        outcome: Outcome,
+    },
     /// Time passed.
     Tick,
 }
@@ -77,6 +108,8 @@ pub struct Tally {
     pub repeated: u64,
     /// Clean successes of a whole read that are still to be counted.
     pub uncounted: u64,
+    /// Messages that are sent again because the answer to an earlier try was lost.
+    pub repeats: u64,
     /// By the rules' places in the policy, where moments were judged.
     pub rules: Vec<RuleTally>,
 }
@@ -153,6 +186,7 @@ impl Turn<'_> {
                 let statuses = listed.iter().map(|&(id, is_active)| (id, now, is_active));
                 self.compare_postbacks(source, &statuses.collect::<Vec<_>>());
             }
+            News::Sending { number } => self.begin_try(number),
             News::Settled { number, outcome } => self.settle(number, outcome),
             News::Tick => {
                 self.note_step();
@@ -211,91 +245,6 @@ impl Turn<'_> {
                 self.judge_postback(source_policy, id, is_active);
             }
         }
-    }
-
-    fn settle(&mut self, number: u64, outcome: Outcome) {
-        let now = self.now;
-        let Some(outgoing) = self.state.outbox.get_mut(&number) else { return };
-        let notice = &outgoing.notice;
-        let thread = (notice.receiver.clone(), notice.batch.clone());
-        match outcome {
-            Outcome::Sent { thread: sent } => {
-                self.state.outbox.remove(&number);
-                if let Some(sent) = sent {
-                    self.keep_thread(thread.clone(), sent);
-                }
-            }
-            Outcome::Failed { retry_after, message, chance } => {
-                outgoing.fail(now, retry_after, message, chance);
-            }
-            Outcome::Refused { message } => outgoing.give_up(now, message),
-        }
-        let outgoing = self.state.outbox.get(&number).cloned();
-        self.changes.records.push(Record::Outgoing { number, outgoing: outgoing.clone() });
-        match outgoing {
-            None => self.note_settled(&thread.1),
-            Some(outgoing) if outgoing.given_up.is_some() => self.hand_over(outgoing),
-            Some(_) => {}
-        }
-    }
-
-    /// Hands a given-up notice to its fallback. Where many tries say that the
-    /// channel is dead, whatever else waits for it goes the same way at once.
-    fn hand_over(&mut self, dead: Outgoing) {
-        let is_channel_dead = dead.tries > 1;
-        let mut given_up = vec![dead.clone()];
-        let GivenUp { message, .. } = dead.given_up.unwrap_or_default();
-        for (&number, waiting) in &mut self.state.outbox {
-            let waits_too = waiting.notice.receiver == dead.notice.receiver
-                && waiting.given_up.is_none()
-                && !waiting.fallback.is_empty();
-            if is_channel_dead && waits_too {
-                waiting.give_up(self.now, message.clone());
-                let outgoing = Some(waiting.clone());
-                self.changes.records.push(Record::Outgoing { number, outgoing });
-                given_up.push(waiting.clone());
-            }
-        }
-        for outgoing in given_up {
-            self.note_settled(&outgoing.notice.batch);
-            for fallback in outgoing.for_fallback(self.now) {
-                self.post(fallback);
-            }
-        }
-        self.drop_oldest_dead_letters();
-    }
-
-    fn drop_oldest_dead_letters(&mut self) {
-        let dead = self.state.outbox.iter().filter(|(_, outgoing)| outgoing.given_up.is_some());
-        let dead: Vec<u64> = dead.map(|(&number, _)| number).collect();
-        for &number in &dead[..dead.len().saturating_sub(MOST_DEAD_LETTERS)] {
-            self.state.outbox.remove(&number);
-            self.changes.records.push(Record::Outgoing { number, outgoing: None });
-        }
-    }
-
-    fn keep_thread(&mut self, key: (String, String), thread: String) {
-        self.changes.records.push(Record::Thread {
-            receiver: key.0.clone(),
-            batch: key.1.clone(),
-            thread: Some(thread.clone()),
-        });
-        self.state.threads.insert(key, thread);
-    }
-
-    fn note_settled(&mut self, batch_id: &str) {
-        for (key, batch) in &mut self.state.batches {
-            if batch.id == batch_id {
-                batch.settled_at = Some(self.now);
-                self.batches.insert(key.clone());
-            }
-        }
-    }
-
-    fn post(&mut self, outgoing: Outgoing) {
-        let number = self.state.next_outgoing();
-        self.changes.records.push(Record::Outgoing { number, outgoing: Some(outgoing.clone()) });
-        self.state.outbox.insert(number, outgoing);
     }
 
     /// Writes the notices that are due, in the same changes as the transitions

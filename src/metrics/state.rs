@@ -84,11 +84,13 @@ fn alerts(state: &State) -> Family {
 fn blind(state: &State, policy: &Policy) -> Family {
     let mut family = Family::gauge(
         "source_blind",
-        "1 while the source could not be read whole for longer than five polls and 10 minutes: nothing is known of it.",
+        "1 while the source could not be read whole for longer than five polls and 10 minutes, or while the store is in trouble: nothing is known of it.",
         &["source"],
     );
-    for (name, _) in known(state, policy) {
-        family.add(&[name], f64::from(u8::from(is_blind(state, name))));
+    for source in &policy.sources {
+        // While the store is in trouble nothing is known of any source.
+        let is_blind = is_blind(state, &source.name) || !state.sources.contains_key(&source.name);
+        family.add(&[&source.name], f64::from(u8::from(is_blind)));
     }
     family
 }

@@ -7,12 +7,19 @@ use bytes::Bytes;
 use super::*;
 use crate::domain::policy::SourcePolicy;
 use crate::domain::state::{Changes, Checkpoint, Stored};
+use crate::store::Condition;
 use crate::store::memory::MemoryStore;
 
-/// A store whose disk is full while the switch says so.
+/// What is wrong with the disk.
+#[derive(Default)]
+struct Disk {
+    is_full: AtomicBool,
+    hangs: AtomicBool,
+}
+
 struct Fragile {
     store: MemoryStore,
-    is_full: Arc<AtomicBool>,
+    disk: Arc<Disk>,
 }
 
 impl Store for Fragile {
@@ -21,7 +28,10 @@ impl Store for Fragile {
     }
 
     fn commit(&mut self, now: Timestamp, changes: &Changes) -> Result<(), StoreError> {
-        match self.is_full.load(Ordering::Relaxed) {
+        if self.disk.hangs.load(Ordering::Relaxed) {
+            return Err(StoreError::Stuck("the disk hangs".to_owned()));
+        }
+        match self.disk.is_full.load(Ordering::Relaxed) {
             true => Err(StoreError::Unusable("the disk is full".to_owned())),
             false => self.store.commit(now, changes),
         }
@@ -39,12 +49,20 @@ impl Store for Fragile {
         self.store.prune(until)
     }
 
+    fn snapshot(&mut self, span: Duration) -> Result<(), StoreError> {
+        self.store.snapshot(span)
+    }
+
+    fn rebuild(&mut self, now: Timestamp, why: &str) -> Result<(), StoreError> {
+        self.store.rebuild(now, why)
+    }
+
     fn kind(&self) -> &'static str {
         "fragile"
     }
 
-    fn size(&self) -> u64 {
-        0
+    fn condition(&self) -> Condition {
+        self.store.condition()
     }
 }
 
@@ -57,19 +75,23 @@ fn failing_row(conversion: &str) -> Page {
     Page::new(Bytes::from(row), place)
 }
 
-#[test]
-fn nobody_sees_what_a_full_disk_did_not_take_and_the_keeper_goes_on_by_itself() {
+fn keeper() -> (Keeper<Fragile>, Arc<Disk>) {
     let policy = Policy {
         sources: vec![SourcePolicy::named("acme")],
         evaluate_every: Duration::from_secs(10),
         rules: Vec::new(),
         routes: Vec::new(),
     };
-    let is_full = Arc::new(AtomicBool::new(false));
-    let store = Fragile { store: MemoryStore::default(), is_full: is_full.clone() };
+    let disk = Arc::new(Disk::default());
+    let store = Fragile { store: MemoryStore::default(), disk: disk.clone() };
     let opened =
         Keeper::open(store, Arc::new(policy), Clock::System, Metrics::new(), Arc::default());
-    let mut keeper = opened.expect("memory opens");
+    (opened.expect("memory opens"), disk)
+}
+
+#[test]
+fn nobody_sees_what_a_full_disk_did_not_take_and_the_keeper_goes_on_by_itself() {
+    let (mut keeper, disk) = keeper();
     let view = keeper.view();
     let failures = || {
         let state = view.state();
@@ -86,16 +108,31 @@ fn nobody_sees_what_a_full_disk_did_not_take_and_the_keeper_goes_on_by_itself() 
     assert!(keeper.take(page("first")).is_continue());
     assert_eq!(failures(), Some(1));
 
-    is_full.store(true, Ordering::Relaxed);
+    disk.is_full.store(true, Ordering::Relaxed);
     assert!(keeper.take(page("second")).is_continue());
     assert_eq!(failures(), None, "nothing that is not durable is shown");
-    assert_eq!(view.store_trouble().as_deref(), Some("the disk is full"));
+    assert_eq!(view.store().trouble.as_deref(), Some("the disk is full"));
 
-    is_full.store(false, Ordering::Relaxed);
+    disk.is_full.store(false, Ordering::Relaxed);
     assert!(keeper.take(page("third")).is_continue());
     assert_eq!(failures(), Some(2), "what was stored, and what came after");
-    assert_eq!(view.store_trouble(), None);
+    assert_eq!(view.store().trouble, None);
     let known =
         keeper.end_read("acme", 0, 1, WholeSpan::Older { from: Timestamp(0), to: Timestamp(9) });
     assert!(known.is_err(), "a read that lost a page proves nothing");
+}
+
+#[tokio::test]
+async fn a_store_that_hangs_ends_the_keeper_so_that_a_new_process_goes_on() {
+    let (keeper, disk) = keeper();
+    let view = keeper.view();
+    let sender = keeper.start();
+    disk.hangs.store(true, Ordering::Relaxed);
+    let source = || "acme".to_owned();
+    let began = Message::Began { source: source(), read: 1, at: Timestamp(9), counts: true };
+    sender.send(began).await.expect("it listens");
+    let page = Message::Page { source: source(), read: 1, page: failing_row("first") };
+    sender.send(page).await.expect("it listens");
+    sender.closed().await;
+    assert_eq!(view.store().trouble.as_deref(), Some("the disk hangs"));
 }

@@ -26,10 +26,13 @@ pub fn decode<T: DeserializeOwned>(what: &str, bytes: &[u8]) -> Result<T, StoreE
     match bytes.split_first() {
         Some((&VERSION, rest)) => postcard::from_bytes(rest)
             .map_err(|error| StoreError::Damaged(format!("{what} cannot be read: {error}"))),
-        Some((version, _)) => Err(StoreError::Damaged(format!(
-            "{what} was written in format {version}, this version reads {VERSION}: \
-             use the version of postwatch that wrote it, or a new --data folder"
+        Some((&version, _)) if version > VERSION => Err(StoreError::Newer(format!(
+            "the store was written by a newer postwatch ({what} has format {version}, this \
+             version reads up to {VERSION}): use that version, or a new --data folder"
         ))),
+        Some((version, _)) => {
+            Err(StoreError::Damaged(format!("{what} has format {version}, which never was")))
+        }
         None => Err(StoreError::Damaged(format!("{what} is empty"))),
     }
 }

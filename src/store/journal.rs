@@ -5,7 +5,9 @@
 //! are found through the index in memory. What is small and few has keys of its
 //! own. Blocks stay under 8 kB: sled moves larger values to files of their own.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
+
+use siphasher::sip::SipHasher13;
 
 use super::StoreError;
 use super::codec::{decode, encode, pack, unpack};
@@ -25,17 +27,66 @@ pub const JOURNAL: u8 = b'j';
 pub const TEXTS: u8 = b't';
 pub const RECORDS: u8 = b'r';
 pub const CHECKPOINT: u8 = b'c';
+pub const WRITTEN: u8 = b'w';
 
 /// One write: `None` removes the key.
 pub type Write = (Vec<u8>, Option<Vec<u8>>);
 
-/// Everything that one commit writes. `written_at` never goes back, whatever the
-/// clock does: the order of keys is the order of what happened.
-pub fn writes(written_at: Timestamp, changes: &Changes) -> Vec<Write> {
+/// What the store holds by now, kept in it with each commit: a start that finds
+/// less knows that something is missing.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+pub struct Written {
+    /// The last commit.
+    pub commit: u64,
+    /// When it was written. Never goes back, whatever the clock does: the order of
+    /// the journal's keys is the order of what happened.
+    pub written_at: Timestamp,
+    /// Blocks of the journal.
+    pub blocks: u64,
+    /// The sum of a hash of each of their keys, in no order.
+    digest: u64,
+}
+
+impl Written {
+    pub fn add(&mut self, journal_key: &[u8]) {
+        self.blocks += 1;
+        self.digest = self.digest.wrapping_add(key_hash(journal_key));
+    }
+
+    pub fn remove(&mut self, journal_key: &[u8]) {
+        self.blocks = self.blocks.saturating_sub(1);
+        self.digest = self.digest.wrapping_sub(key_hash(journal_key));
+    }
+
+    /// The same commit of a store without a journal.
+    pub fn without_blocks(self) -> Written {
+        Written { blocks: 0, digest: 0, ..self }
+    }
+
+    pub fn is_same_journal(&self, other: &Written) -> bool {
+        (self.blocks, self.digest) == (other.blocks, other.digest)
+    }
+
+    /// The write that keeps it.
+    pub fn write(&self) -> Write {
+        (vec![WRITTEN], Some(encode(self)))
+    }
+}
+
+fn key_hash(key: &[u8]) -> u64 {
+    SipHasher13::new_with_keys(0x6a6f_7572, 0x006e_616c).hash(key)
+}
+
+/// Everything that one commit at `now` writes, after what was `written` before.
+pub fn writes(now: Timestamp, changes: &Changes, written: &mut Written) -> Vec<Write> {
+    written.commit = changes.commit;
+    written.written_at = written.written_at.max(now);
     let mut writes: Vec<Write> = Vec::new();
     let blocks = blocks(&changes.journal, BLOCK);
     for (number, block) in (0u32..).zip(blocks) {
-        writes.push((journal_key(written_at, changes.commit, number), Some(encode(&block))));
+        let key = journal_key(written.written_at, changes.commit, number);
+        written.add(&key);
+        writes.push((key, Some(encode(&block))));
     }
     let blocks = self::blocks(&changes.texts, UNPACKED_BLOCK);
     for (number, block) in (0u32..).zip(blocks) {
@@ -44,6 +95,7 @@ pub fn writes(written_at: Timestamp, changes: &Changes) -> Vec<Write> {
     for record in &changes.records {
         writes.push((record_key(record), (!is_removal(record)).then(|| encode(record))));
     }
+    writes.push(written.write());
     writes
 }
 

@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use super::journal::{self, CHECKPOINT, JOURNAL, RECORDS, TEXTS};
-use super::{Store, StoreError, codec};
+use super::journal::{self, CHECKPOINT, JOURNAL, TEXTS};
+use super::replay::{self, Pairs};
+use super::{Condition, Store, StoreError, codec};
 use crate::domain::delivery::Identity;
 use crate::domain::state::{Changes, Checkpoint, DeliveryText, Stored};
 use crate::domain::time::Timestamp;
@@ -23,25 +24,21 @@ impl MemoryStore {
     }
 }
 
-fn last_written_at(keys: &BTreeMap<Vec<u8>, Vec<u8>>) -> Option<Timestamp> {
-    let (key, _) = keys.range(vec![JOURNAL]..vec![JOURNAL + 1]).next_back()?;
-    journal::read_journal_key(key).map(|(written_at, _)| written_at)
+fn scan(keys: &BTreeMap<Vec<u8>, Vec<u8>>, prefix: u8) -> Pairs<'_> {
+    let from = keys.range(vec![prefix]..vec![prefix + 1]);
+    Box::new(from.map(|(key, value)| Ok((key.clone(), value.clone()))))
 }
 
 impl Store for MemoryStore {
     fn load(&mut self, span: Duration, take: &mut dyn FnMut(Stored)) -> Result<u64, StoreError> {
         let keys = self.keys();
-        let since = last_written_at(&keys).unwrap_or_default() - span;
-        super::sled::load_from(since, take, |prefix| {
-            let from = keys.range(vec![prefix]..vec![prefix + 1]);
-            Box::new(from.map(|(key, value)| Ok((key.clone(), value.clone()))))
-        })
+        Ok(replay::replay(span, take, |prefix| scan(&keys, prefix))?.commit)
     }
 
     fn commit(&mut self, now: Timestamp, changes: &Changes) -> Result<(), StoreError> {
         let mut keys = self.keys();
-        let written_at = last_written_at(&keys).map_or(now, |last| now.max(last));
-        for (key, value) in journal::writes(written_at, changes) {
+        let mut written = replay::read_written(&|prefix| scan(&keys, prefix))?;
+        for (key, value) in journal::writes(now, changes, &mut written) {
             match value {
                 Some(value) => keys.insert(key, value),
                 None => keys.remove(&key),
@@ -57,6 +54,15 @@ impl Store for MemoryStore {
     ) -> Result<(), StoreError> {
         self.keys().insert(vec![CHECKPOINT], codec::encode(&(commit, checkpoints)));
         Ok(())
+    }
+
+    /// Memory is lost with its process, copies and all.
+    fn snapshot(&mut self, _span: Duration) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    fn rebuild(&mut self, _now: Timestamp, why: &str) -> Result<(), StoreError> {
+        Err(StoreError::Damaged(why.to_owned()))
     }
 
     fn read(&self, wanted: &[(u64, Identity)]) -> Result<Vec<Option<DeliveryText>>, StoreError> {
@@ -76,23 +82,22 @@ impl Store for MemoryStore {
 
     fn prune(&mut self, until: Timestamp) -> Result<(), StoreError> {
         let mut keys = self.keys();
+        let mut written = replay::read_written(&|prefix| scan(&keys, prefix))?;
         let mut last_commit = None;
         keys.retain(|key, _| match (key.first(), journal::read_journal_key(key)) {
             (Some(&JOURNAL), Some((written_at, commit))) if written_at < until => {
                 last_commit = Some(commit);
+                written.remove(key);
                 false
             }
             _ => true,
         });
-        if let Some(commit) = last_commit {
-            keys.retain(|key, _| {
-                key.first() != Some(&TEXTS) || *key > journal::text_key(commit, u32::MAX)
-            });
-        }
-        debug_assert!(
-            keys.keys().all(|key| key.first() >= Some(&CHECKPOINT) && key.first() <= Some(&TEXTS)
-                || key.first() == Some(&RECORDS))
-        );
+        let Some(commit) = last_commit else { return Ok(()) };
+        keys.retain(|key, _| {
+            key.first() != Some(&TEXTS) || *key > journal::text_key(commit, u32::MAX)
+        });
+        let (key, head) = written.write();
+        keys.insert(key, head.unwrap_or_default());
         Ok(())
     }
 
@@ -100,7 +105,9 @@ impl Store for MemoryStore {
         "memory"
     }
 
-    fn size(&self) -> u64 {
-        self.keys().iter().map(|(key, value)| (key.len() + value.len()) as u64).sum()
+    fn condition(&self) -> Condition {
+        let keys = self.keys();
+        let bytes = keys.iter().map(|(key, value)| (key.len() + value.len()) as u64).sum();
+        Condition { bytes, ..Condition::default() }
     }
 }

@@ -1,96 +1,205 @@
 //! The store on disk: sled, one tree, one atomic batch a commit, and a real
 //! fsync at its end.
+//!
+//! sled takes nothing more after a write that failed, and holds in memory what the
+//! disk does not. So it is closed then, and opened again once the disk is well.
 
 use std::fs::{self, File};
-use std::io;
-use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant, UNIX_EPOCH};
 
 use sled::{Batch, Db};
 
-use super::journal::{self, CHECKPOINT, JOURNAL, RECORDS};
-use super::{Store, StoreError, codec};
+use super::acknowledged::Acknowledged;
+use super::folder::Folder;
+use super::journal::{self, CHECKPOINT, JOURNAL, Written};
+use super::replay::{self, Pairs};
+use super::{Condition, Store, StoreError, codec, snapshot};
 use crate::domain::delivery::Identity;
 use crate::domain::state::{Changes, Checkpoint, DeliveryText, Stored};
 use crate::domain::time::Timestamp;
+use crate::failpoint::{Step, reach};
 
-/// The journal is written once and read at a start: it needs little cache.
-const CACHE_BYTES: u64 = 8 << 20;
+mod guard;
+mod opening;
+mod restoring;
+#[cfg(test)]
+mod tests;
+
+use guard::{Stuck, guarded, within};
+
+/// Keys that are removed in one batch.
+const PRUNED_AT_ONCE: usize = 5_000;
+
+/// A write takes milliseconds; a disk may think for some seconds. sled has waited
+/// for ever for a write of its own that had failed (seen once in a hundred power
+/// cuts).
+const ANSWERS_WITHIN: Duration = Duration::from_secs(30);
+
+/// A snapshot takes at most this part of the time.
+const SNAPSHOT_SHARE: u32 = 100;
 
 pub struct SledStore {
+    folder: Folder,
+    /// `None` until it is loaded, and again after a write that failed.
+    open: Option<Open>,
+    /// Whether what the operating system remembers of the files may be untrue.
+    is_doubtful: bool,
+    /// sled did not come back from a call: its threads still hold its files.
+    is_stuck: bool,
+    /// How long the last snapshot took, and when it began.
+    copied: Option<(Instant, Duration)>,
+}
+
+/// A store that takes writes.
+struct Open {
     db: Db,
-    folder: PathBuf,
     /// sled's `flush` starts the write-back of its file but does not wait for the
     /// disk's own cache (`sync_file_range`): this handle does.
-    file: File,
-    written_at: Timestamp,
+    file: Arc<File>,
+    acknowledged: Acknowledged,
+    written: Written,
+    copying: Option<Copying>,
+}
+
+/// A snapshot that is being written.
+struct Copying {
+    began_at: Instant,
+    is_unwanted: Arc<AtomicBool>,
+    thread: JoinHandle<Duration>,
 }
 
 impl SledStore {
-    /// Opens the store in `folder`, which is made (mode 0700) where it is missing.
+    /// Takes hold of the store in `folder`, which is made (mode 0700) where it is
+    /// missing. It is opened when it is loaded.
     pub fn open(folder: &Path) -> Result<SledStore, StoreError> {
-        make_private_folder(folder).map_err(|error| unusable(folder, &error))?;
-        let config =
-            sled::Config::new().path(folder).cache_capacity(CACHE_BYTES).flush_every_ms(Some(500));
-        let opened = guarded(folder, || config.open());
-        let db = opened?.map_err(|error| explain_open(folder, &error))?;
-        let file = File::open(folder.join("db")).map_err(|error| unusable(folder, &error))?;
-        let mut store = SledStore { db, folder: folder.to_owned(), file, written_at: Timestamp(0) };
-        store.written_at = guarded(folder, || store.last_written_at())??;
-        Ok(store)
+        let folder = Folder::open(folder)?;
+        folder.probe()?;
+        Ok(SledStore { folder, open: None, is_doubtful: false, is_stuck: false, copied: None })
     }
 
-    fn last_written_at(&self) -> Result<Timestamp, StoreError> {
-        let last = self.db.scan_prefix([JOURNAL]).next_back();
-        let last = last.transpose().map_err(|error| self.explain(&error))?;
-        let key = last.and_then(|(key, _)| journal::read_journal_key(&key));
-        Ok(key.map_or(Timestamp(0), |(written_at, _)| written_at))
+    fn opened(&self) -> Result<&Open, StoreError> {
+        self.open.as_ref().ok_or_else(closed)
     }
 
-    /// All or nothing, and on the disk when it returns.
-    fn write(&self, writes: Vec<journal::Write>) -> Result<(), StoreError> {
-        let mut batch = Batch::default();
-        for (key, value) in writes {
-            match value {
-                Some(value) => batch.insert(key, value),
-                None => batch.remove(key),
+    /// Writes, all or nothing, and on the disk when it returns. Closes the store
+    /// where that fails: what sled holds in memory then is not what is on the disk.
+    fn write(&mut self, writes: Vec<journal::Write>) -> Result<(), StoreError> {
+        let open = self.open.as_mut().ok_or_else(closed)?;
+        let (db, file) = (open.db.clone(), open.file.clone());
+        let written = within(ANSWERS_WITHIN, move || guarded(|| apply(&db, &file, writes)));
+        let error = match written {
+            Ok(Ok(Ok(()))) => return Ok(()),
+            Ok(Ok(Err(error))) => explain(&self.folder, &error),
+            Ok(Err(panic)) => self.folder.damaged(&panic),
+            Err(Stuck) => {
+                // Its threads may write yet: nobody may open the files beside them.
+                std::mem::forget(self.open.take());
+                self.is_stuck = true;
+                return Err(stuck(&self.folder));
             }
-        }
-        self.db.apply_batch(batch).map_err(|error| self.explain(&error))?;
-        self.db.flush().map_err(|error| self.explain(&error))?;
-        self.file.sync_data().map_err(|error| unusable(&self.folder, &error))
+        };
+        self.close();
+        Err(error)
     }
 
-    fn explain(&self, error: &sled::Error) -> StoreError {
-        explain(&self.folder, error)
+    /// Lets go of sled, and of the lock that it has on its file.
+    fn close(&mut self) {
+        self.is_doubtful = true;
+        let Some(open) = self.open.take() else { return };
+        let closing = move || {
+            if let Some(copying) = open.copying {
+                copying.is_unwanted.store(true, Ordering::Relaxed);
+                copying.thread.join().ok();
+            }
+            // It may find more to complain about at its end.
+            guarded(|| drop(open.db)).ok();
+        };
+        self.is_stuck |= within(ANSWERS_WITHIN, closing).is_err();
     }
+
+    /// What drops the oldest blocks before `until` and the texts of their commits,
+    /// what is left then, and whether there may be more to drop.
+    fn oldest(
+        &self,
+        until: Timestamp,
+    ) -> Result<(Vec<journal::Write>, Written, bool), sled::Error> {
+        let Some(open) = &self.open else { return Ok(Default::default()) };
+        let (mut writes, mut written) = (Vec::new(), open.written);
+        let mut last_commit = None;
+        let old = open.db.range(vec![JOURNAL]..journal::journal_key(until, 0, 0));
+        for key in old.keys().take(PRUNED_AT_ONCE) {
+            let key = key?;
+            last_commit = journal::read_journal_key(&key).map(|(_, commit)| commit);
+            written.remove(&key);
+            writes.push((key.to_vec(), None));
+        }
+        let is_more = writes.len() == PRUNED_AT_ONCE;
+        if let Some(commit) = last_commit {
+            let texts = journal::text_key(0, 0)..=journal::text_key(commit, u32::MAX);
+            for key in open.db.range(texts).keys() {
+                writes.push((key?.to_vec(), None));
+            }
+            writes.push(written.write());
+        }
+        Ok((writes, written, is_more))
+    }
+}
+
+/// One batch, handed to the disk, and waited for.
+fn apply(db: &Db, file: &File, writes: Vec<journal::Write>) -> Result<(), sled::Error> {
+    let mut batch = Batch::default();
+    for (key, value) in writes {
+        match value {
+            Some(value) => batch.insert(key, value),
+            None => batch.remove(key),
+        }
+    }
+    db.apply_batch(batch)?;
+    reach(Step::CommitApplied);
+    db.flush()?;
+    reach(Step::CommitFlushed);
+    file.sync_data()?;
+    reach(Step::CommitSynced);
+    Ok(())
 }
 
 impl Store for SledStore {
     fn load(&mut self, span: Duration, take: &mut dyn FnMut(Stored)) -> Result<u64, StoreError> {
-        let since = self.written_at - span;
-        let (db, folder) = (&self.db, &self.folder);
-        let loading = || {
-            load_from(since, take, |prefix| {
-                let pairs = db.scan_prefix([prefix]).map(move |pair| {
-                    let (key, value) = pair.map_err(|error| explain(folder, &error))?;
-                    Ok((key.to_vec(), value.to_vec()))
-                });
-                Box::new(pairs)
-            })
-        };
-        match guarded(folder, loading)? {
-            Err(StoreError::Damaged(why)) if !why.starts_with("the store in") => {
-                Err(damaged(folder, &why))
+        if self.is_stuck {
+            return Err(stuck(&self.folder));
+        }
+        if self.open.is_none() {
+            self.open = Some(self.reopen()?);
+        }
+        let open = self.opened()?;
+        let read = guarded(|| replay::replay(span, take, |prefix| scan(&open.db, prefix)))
+            .unwrap_or_else(|why| Err(StoreError::Damaged(why)));
+        match read {
+            Ok(written) => Ok(written.commit),
+            Err(error) => {
+                self.close();
+                Err(match error {
+                    StoreError::Damaged(why) => self.folder.damaged(&why),
+                    error => error,
+                })
             }
-            loaded => loaded,
         }
     }
 
     fn commit(&mut self, now: Timestamp, changes: &Changes) -> Result<(), StoreError> {
-        let written_at = now.max(self.written_at);
-        self.write(journal::writes(written_at, changes))?;
-        self.written_at = written_at;
+        let mut written = self.opened()?.written;
+        self.write(journal::writes(now, changes, &mut written))?;
+        let open = self.open.as_mut().ok_or_else(closed)?;
+        open.written = written;
+        if let Err(error) = open.acknowledged.write(written.commit) {
+            self.close();
+            return Err(self.folder.unusable(&error));
+        }
+        reach(Step::CommitMarked);
         Ok(())
     }
 
@@ -99,174 +208,126 @@ impl Store for SledStore {
         commit: u64,
         checkpoints: &[(String, Checkpoint)],
     ) -> Result<(), StoreError> {
-        self.write(vec![(vec![CHECKPOINT], Some(codec::encode(&(commit, checkpoints))))])
+        self.write(vec![(vec![CHECKPOINT], Some(codec::encode(&(commit, checkpoints))))])?;
+        reach(Step::CheckpointWritten);
+        Ok(())
+    }
+
+    fn snapshot(&mut self, span: Duration) -> Result<(), StoreError> {
+        let path = self.folder.snapshot();
+        let open = self.open.as_mut().ok_or_else(closed)?;
+        match open.copying.take_if(|copying| copying.thread.is_finished()) {
+            Some(copying) => {
+                let took = copying.thread.join().unwrap_or_default();
+                self.copied = Some((copying.began_at, took));
+            }
+            None if open.copying.is_some() => return Ok(()),
+            None => {}
+        }
+        if self.copied.is_some_and(|(at, took)| at.elapsed() < took * SNAPSHOT_SHARE) {
+            return Ok(());
+        }
+        let is_unwanted = Arc::new(AtomicBool::new(false));
+        let (db, unwanted) = (open.db.clone(), is_unwanted.clone());
+        // What changes in place is read now, between two commits.
+        let (head, journal) = replay::needed(span, move |prefix| scan(&db, prefix))?;
+        let pairs = head.into_iter().map(Ok).chain(journal);
+        let pairs = pairs.map_while(move |pair| match unwanted.load(Ordering::Relaxed) {
+            true => Some(Err(closed())),
+            false => Some(pair),
+        });
+        let began_at = Instant::now();
+        let thread = std::thread::spawn(move || {
+            let copied = guarded(|| snapshot::write(&path, pairs));
+            if let Err(error) = copied.unwrap_or_else(|why| Err(StoreError::Damaged(why))) {
+                tracing::warn!(%error, "no snapshot of the store could be written");
+            }
+            began_at.elapsed()
+        });
+        open.copying = Some(Copying { began_at, is_unwanted, thread });
+        Ok(())
+    }
+
+    fn rebuild(&mut self, now: Timestamp, why: &str) -> Result<(), StoreError> {
+        self.close();
+        self.restore(now, why)
     }
 
     fn read(&self, wanted: &[(u64, Identity)]) -> Result<Vec<Option<DeliveryText>>, StoreError> {
+        let db = &self.opened()?.db;
         let find = |&(commit, identity): &(u64, Identity)| {
             let first = journal::text_key(commit, 0);
-            for block in self.db.range(first..=journal::text_key(commit, u32::MAX)) {
-                let (_, block) = block.map_err(|error| self.explain(&error))?;
+            for block in db.range(first..=journal::text_key(commit, u32::MAX)) {
+                let (_, block) = block.map_err(|error| explain(&self.folder, &error))?;
                 if let Some(text) = journal::find_text(&block, identity)? {
                     return Ok(Some(text));
                 }
             }
             Ok(None)
         };
-        wanted.iter().map(find).collect()
+        guarded(|| wanted.iter().map(find).collect())
+            .unwrap_or_else(|why| Err(self.folder.damaged(&why)))
     }
 
     fn prune(&mut self, until: Timestamp) -> Result<(), StoreError> {
-        let mut batch = Batch::default();
-        let mut last_commit = None;
-        for pair in self.db.range(vec![JOURNAL]..journal::journal_key(until, 0, 0)) {
-            let (key, _) = pair.map_err(|error| self.explain(&error))?;
-            last_commit = journal::read_journal_key(&key).map(|(_, commit)| commit);
-            batch.remove(key);
+        loop {
+            let oldest = guarded(|| self.oldest(until)).map_err(|why| self.folder.damaged(&why))?;
+            let oldest = oldest.map_err(|error| explain(&self.folder, &error));
+            let (writes, written, is_more) = oldest?;
+            if writes.is_empty() {
+                return Ok(());
+            }
+            self.write(writes)?;
+            self.open.as_mut().ok_or_else(closed)?.written = written;
+            if !is_more {
+                return Ok(());
+            }
         }
-        let Some(commit) = last_commit else { return Ok(()) };
-        let texts = journal::text_key(0, 0)..=journal::text_key(commit, u32::MAX);
-        for pair in self.db.range(texts) {
-            let (key, _) = pair.map_err(|error| self.explain(&error))?;
-            batch.remove(key);
-        }
-        self.db.apply_batch(batch).map_err(|error| self.explain(&error))
     }
 
     fn kind(&self) -> &'static str {
         "sled"
     }
 
-    fn size(&self) -> u64 {
-        self.db.size_on_disk().unwrap_or(0)
-    }
-}
-
-/// Pairs of one kind, in the order of their keys.
-type Pairs<'a> = Box<dyn Iterator<Item = Result<(Vec<u8>, Vec<u8>), StoreError>> + 'a>;
-
-/// Reads a whole store: records first, then the journal from `since` on, or
-/// from the last checkpoint where that lies further back.
-pub(super) fn load_from<'a>(
-    since: Timestamp,
-    take: &mut dyn FnMut(Stored),
-    scan: impl Fn(u8) -> Pairs<'a>,
-) -> Result<u64, StoreError> {
-    for pair in scan(RECORDS) {
-        take(Stored::Record(journal::read_record(&pair?.1)?));
-    }
-    let mut checkpoint: Option<(u64, Vec<(String, Checkpoint)>)> = None;
-    if let Some(pair) = scan(CHECKPOINT).next() {
-        checkpoint = Some(codec::decode("the checkpoint", &pair?.1)?);
-    }
-    let checkpoint_at = checkpoint.as_ref().map_or(0, |(commit, _)| *commit);
-    let mut last_commit = 0;
-    for pair in scan(JOURNAL) {
-        let (key, block) = pair?;
-        let Some((written_at, commit)) = journal::read_journal_key(&key) else {
-            return Err(StoreError::Damaged("a key of the journal cannot be read".to_owned()));
-        };
-        last_commit = commit;
-        if commit > checkpoint_at {
-            take_checkpoint(&mut checkpoint, take);
-        }
-        if written_at < since && commit <= checkpoint_at {
-            continue;
-        }
-        for (source, entry) in journal::read_journal_block(&block)? {
-            take(Stored::Entry { source, entry });
+    fn condition(&self) -> Condition {
+        let bytes = self.open.as_ref().and_then(|open| open.db.size_on_disk().ok());
+        let copied = fs::metadata(self.folder.snapshot()).and_then(|file| file.modified()).ok();
+        let copied = copied.and_then(|at| at.duration_since(UNIX_EPOCH).ok());
+        Condition {
+            bytes: bytes.unwrap_or_default(),
+            snapshot_at: copied.map(|since| Timestamp(0) + since),
+            set_aside: self.folder.all_set_aside(),
         }
     }
-    take_checkpoint(&mut checkpoint, take);
-    Ok(last_commit.max(checkpoint_at))
 }
 
-fn take_checkpoint(
-    checkpoint: &mut Option<(u64, Vec<(String, Checkpoint)>)>,
-    take: &mut dyn FnMut(Stored),
-) {
-    for (source, checkpoint) in checkpoint.take().into_iter().flat_map(|(_, all)| all) {
-        take(Stored::Checkpoint { source, checkpoint });
-    }
+/// Every pair whose key begins with `prefix`.
+fn scan(db: &Db, prefix: u8) -> Pairs<'static> {
+    Box::new(db.scan_prefix([prefix]).map(|pair| {
+        let (key, value) = pair.map_err(|error| StoreError::Damaged(error.to_string()))?;
+        Ok((key.to_vec(), value.to_vec()))
+    }))
 }
 
-fn make_private_folder(folder: &Path) -> io::Result<()> {
-    use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
-    if !folder.exists() {
-        return fs::DirBuilder::new().recursive(true).mode(0o700).create(folder);
-    }
-    // A folder that is not ours cannot be changed; it must only be writable.
-    let _ = fs::set_permissions(folder, fs::Permissions::from_mode(0o700));
-    let probe = folder.join(".writable");
-    fs::write(&probe, b"")?;
-    fs::remove_file(&probe)
+fn closed() -> StoreError {
+    StoreError::Unusable("the store is closed since its last write failed".to_owned())
 }
 
-fn explain_open(folder: &Path, error: &sled::Error) -> StoreError {
-    let text = error.to_string();
-    let shown = folder.display();
-    if text.contains("lock") || text.contains("WouldBlock") {
-        return StoreError::Locked(format!(
-            "the store in {shown} is in use by another postwatch: stop that one, or give this \
-             one its own folder with --data"
-        ));
-    }
-    explain(folder, error)
+fn stuck(folder: &Folder) -> StoreError {
+    StoreError::Stuck(format!(
+        "the store in {} has not answered for {} s: the disk hangs, or sled does; only a new \
+         process can go on, and nothing that was committed is lost",
+        folder.path().display(),
+        ANSWERS_WITHIN.as_secs()
+    ))
 }
 
-fn explain(folder: &Path, error: &sled::Error) -> StoreError {
+fn explain(folder: &Folder, error: &sled::Error) -> StoreError {
     match error {
-        sled::Error::Io(error) => unusable(folder, error),
-        sled::Error::Corruption { .. } => damaged(folder, NO_SENSE),
+        sled::Error::Io(error) => folder.unusable(error),
+        sled::Error::Corruption { .. } => folder.damaged("its content makes no sense"),
         sled::Error::ReportableBug(_)
         | sled::Error::CollectionNotFound(_)
-        | sled::Error::Unsupported(_) => damaged(folder, &error.to_string()),
+        | sled::Error::Unsupported(_) => folder.damaged(&error.to_string()),
     }
-}
-
-fn damaged(folder: &Path, why: &str) -> StoreError {
-    // sled's own words run over several lines and are for its authors.
-    let why = why.lines().next().unwrap_or_default();
-    StoreError::Damaged(format!(
-        "the store in {} is damaged ({why}): move the folder aside and start again; what the \
-         look-back still shows is read anew, and alerts that still hold are told again",
-        folder.display()
-    ))
-}
-
-const NO_SENSE: &str = "its content makes no sense";
-
-/// sled panics over some of the damage that it finds: to whoever starts the
-/// service that is one more damaged store, and no reason for a backtrace.
-fn guarded<T>(folder: &Path, reading: impl FnOnce() -> T) -> Result<T, StoreError> {
-    let usual = std::panic::take_hook();
-    std::panic::set_hook(Box::new(|_| {}));
-    // What was half read is dropped unseen: the caller gets an error instead.
-    let read = std::panic::catch_unwind(std::panic::AssertUnwindSafe(reading));
-    std::panic::set_hook(usual);
-    read.map_err(|panic| {
-        let text = panic.downcast_ref::<String>().map(String::as_str);
-        let text = text.or_else(|| panic.downcast_ref::<&str>().copied());
-        tracing::debug!(panic = text, "sled gave up");
-        damaged(folder, NO_SENSE)
-    })
-}
-
-fn unusable(folder: &Path, error: &io::Error) -> StoreError {
-    let advice = match error.kind() {
-        io::ErrorKind::PermissionDenied => {
-            "give postwatch's user the right to write there, or choose another folder with --data"
-        }
-        io::ErrorKind::StorageFull => {
-            "free some space, then restart postwatch; nothing that was committed is lost"
-        }
-        io::ErrorKind::ReadOnlyFilesystem => {
-            "the file system is read-only: mount it writable, or choose another folder with --data"
-        }
-        _ => "check the disk and the folder given with --data",
-    };
-    StoreError::Unusable(format!(
-        "the folder {} cannot be used ({error}): {advice}",
-        folder.display()
-    ))
 }

@@ -7,6 +7,7 @@ use crate::domain::policy::Policy;
 use crate::domain::state::State;
 use crate::domain::time::Timestamp;
 use crate::metrics::state::revision;
+use crate::pipeline::StoreHealth;
 
 mod alerts;
 mod failing;
@@ -20,8 +21,8 @@ const STYLE: &str = include_str!("page/style.css");
 const SECONDS_TO_REFRESH: u32 = 30;
 
 /// The page as of `now`, the wall clock.
-pub fn page(now: Timestamp, policy: &Policy, state: &State, store_trouble: Option<&str>) -> Markup {
-    let headline = headline::headline(now, policy, state, store_trouble);
+pub fn page(now: Timestamp, policy: &Policy, state: &State, store: &StoreHealth) -> Markup {
+    let headline = headline::headline(now, policy, state, store);
     html! {
         (DOCTYPE)
         html lang="en" {

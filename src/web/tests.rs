@@ -7,13 +7,14 @@ use tokio::net::TcpStream;
 use tokio::sync::{Notify, mpsc, oneshot};
 
 use super::*;
+
 use crate::domain::delivery::Row;
 use crate::domain::policy::{Route, SourcePolicy, Timing};
 use crate::domain::rules::{Condition, Label, Level, Measure, Op, Rule, Severity};
 use crate::domain::state::State;
 use crate::domain::time::Timestamp;
 use crate::domain::turn::{News, WholeSpan, turn};
-use crate::pipeline::{Keeper, Message};
+use crate::pipeline::{Keeper, Message, StoreHealth};
 use crate::store::memory::MemoryStore;
 
 const NOW: Timestamp = Timestamp(1_772_366_400);
@@ -132,7 +133,8 @@ fn the_series_of_the_contract_are_there() {
 fn series_go_with_what_they_tell_of() {
     let policy = policy();
     let text = metrics_of(&State::default(), &policy);
-    assert!(!text.contains("acme"), "{text}");
+    let told: Vec<&str> = text.lines().filter(|line| line.contains("acme")).collect();
+    assert_eq!(told, [r#"postwatch_source_blind{source="acme"} 1"#]);
 }
 
 #[test]
@@ -142,7 +144,7 @@ fn a_hostile_name_stays_a_name() {
     let metrics = metrics_of(&state, &policy);
     let name = "name=\"<script>alert(\\\"1\\\")</script>\\\\\\n\u{202E}& co\"} 1\n";
     assert!(metrics.contains(name), "{metrics}");
-    let page = page::page(NOW, &policy, &state, None).into_string();
+    let page = page::page(NOW, &policy, &state, &StoreHealth::default()).into_string();
     assert!(page.contains("&lt;script&gt;alert(&quot;1&quot;)&lt;/script&gt;"), "{page}");
     assert!(!page.contains("<script"), "{page}");
     assert!(!page.contains("href=\"javascript:"), "{page}");
@@ -152,7 +154,7 @@ fn a_hostile_name_stays_a_name() {
 fn nothing_personal_is_shown() {
     let policy = policy();
     let state = seen(&policy);
-    let page = page::page(NOW, &policy, &state, None).into_string();
+    let page = page::page(NOW, &policy, &state, &StoreHealth::default()).into_string();
     for text in [page, metrics_of(&state, &policy)] {
         assert!(text.contains("s2s.example.com"), "{text}");
         assert!(!text.contains("secret"), "{text}");
@@ -165,7 +167,7 @@ fn all_is_well_only_where_everything_is_in_sight() {
     let check = |change: fn(&mut State), expected: &str| {
         let mut state = seen(&policy);
         change(&mut state);
-        let page = page::page(NOW, &policy, &state, None).into_string();
+        let page = page::page(NOW, &policy, &state, &StoreHealth::default()).into_string();
         let (_, rest) = page.split_once("<h1>").expect("the page has a headline");
         assert!(rest.starts_with(expected), "{expected}: {rest:.200}");
     };
@@ -180,7 +182,8 @@ fn all_is_well_only_where_everything_is_in_sight() {
         "No alert, but not everything is in sight",
     );
     check(|state| *state = State::default(), "No alert, but not everything is in sight");
-    let page = page::page(NOW, &policy, &seen(&policy), Some("disk full")).into_string();
+    let full = StoreHealth { trouble: Some("disk full".to_owned()), ..StoreHealth::default() };
+    let page = page::page(NOW, &policy, &seen(&policy), &full).into_string();
     assert!(page.contains("The store cannot be written"), "{page}");
     assert!(page.contains("disk full"), "{page}");
 }
@@ -196,7 +199,7 @@ fn a_gap_is_shown_with_its_size_until_it_is_filled() {
     let (from, to) = (NOW + Duration::from_secs(7180), NOW + Duration::from_secs(9000));
     coverage.take(from, Some(from), to);
     let now = to + Duration::from_secs(5);
-    let page = page::page(now, &policy, &state, None).into_string();
+    let page = page::page(now, &policy, &state, &StoreHealth::default()).into_string();
     for text in ["catching up", "2\u{a0}h", "still being read after an outage"] {
         assert!(page.contains(text), "no {text} in {page}");
     }

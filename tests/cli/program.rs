@@ -111,6 +111,30 @@ impl Program {
         assert!(becomes(said).await, "waited in vain for {text:?} in:\n{}", self.err());
     }
 
+    /// Waits until it serves `text` at `path`.
+    pub async fn shows(&self, path: &str, text: &str) {
+        self.says("postwatch watches").await;
+        let deadline = Instant::now() + PATIENCE;
+        let mut interval = tokio::time::interval(Duration::from_millis(100));
+        loop {
+            let shown = self.get(path).await;
+            if shown.contains(text) {
+                return;
+            }
+            let told = self.err();
+            assert!(Instant::now() < deadline, "no {text:?} at /{path}:\n{shown}\n{told}");
+            interval.tick().await;
+        }
+    }
+
+    async fn get(&self, path: &str) -> String {
+        let told = self.err();
+        let page = told.split("page=").nth(1).and_then(|rest| rest.split_whitespace().next());
+        let url = format!("{}{path}", page.expect("it says where its page is"));
+        let answer = reqwest::get(url).await.expect("it listens");
+        answer.text().await.expect("it answers whole")
+    }
+
     pub fn is_running(&mut self) -> bool {
         self.status().is_none()
     }

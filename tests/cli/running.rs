@@ -71,7 +71,7 @@ async fn logs_in_json_parse_line_by_line_and_the_environment_is_heard() {
     assert!(becomes(|| !slack.calls().is_empty()).await, "{}", program.err());
     let (ended, _) = program.terminate().await;
     assert_eq!(ended.code, Some(0), "{ended:?}");
-    assert!(place.path("kept-here/db").exists());
+    assert!(place.path("kept-here/sled/db").exists());
     for line in ended.err.lines() {
         let said: serde_json::Value = serde_json::from_str(line).expect(line);
         assert!(said["message"].is_string() && said["level"].is_string(), "{line}");

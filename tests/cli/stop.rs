@@ -17,7 +17,8 @@ async fn a_look_back_that_is_stopped_half_way_is_told_whole_by_the_next_start() 
     network.faults().add(Fault::once(slow).on("/export"));
     let place = Place::new(&rules(&network.base_url(), &to_slack(&slack)));
     let program = place.serve();
-    let stored = || std::fs::metadata(place.path("postwatch-data/db")).map_or(0, |db| db.len());
+    let stored =
+        || std::fs::metadata(place.path("postwatch-data/sled/db")).map_or(0, |db| db.len());
     assert!(becomes(|| stored() > 4_000_000).await, "{}", program.err());
     let (ended, took) = program.terminate().await;
     assert_eq!(ended.code, Some(0), "{ended:?}");

@@ -205,7 +205,8 @@ fn a_dead_channel_hands_all_that_waits_to_the_fallback_at_once() {
         };
         assert_eq!((waiting(&world, "ops"), waiting(&world, "partners")), (2, 0), "try {tries}");
         let message = "no answer".to_owned();
-        let outcome = Outcome::Failed { retry_after: None, message, chance: 0.0 };
+        let outcome =
+            Outcome::Failed { retry_after: None, message, chance: 0.0, is_answer_lost: false };
         world.turn(News::Settled { number: first, outcome });
         world.restart();
         if tries == 5 {

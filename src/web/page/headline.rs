@@ -10,6 +10,7 @@ use crate::domain::rules::Severity;
 use crate::domain::state::State;
 use crate::domain::time::Timestamp;
 use crate::metrics::state::is_blind;
+use crate::pipeline::StoreHealth;
 
 /// How much the reader should worry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -38,12 +39,7 @@ struct Tally {
 }
 
 /// Sums up alerts, sight, store and outbox.
-pub fn headline(
-    now: Timestamp,
-    policy: &Policy,
-    state: &State,
-    store_trouble: Option<&str>,
-) -> Headline {
+pub fn headline(now: Timestamp, policy: &Policy, state: &State, store: &StoreHealth) -> Headline {
     let alerts = Tally::of(state);
     let unseen: Vec<String> =
         policy.sources.iter().filter_map(|source| unseen(now, policy, state, source)).collect();
@@ -54,7 +50,8 @@ pub fn headline(
         let messages = count(undelivered, "message", "messages");
         lead.push(format!("{messages} could not be delivered: see the outbox."));
     }
-    if let Some(trouble) = store_trouble {
+    lead.extend(set_aside(&store.condition.set_aside));
+    if let Some(trouble) = &store.trouble {
         lead.insert(0, format!("What the store says: {trouble}"));
         let text = "The store cannot be written: nothing is read on until it can".to_owned();
         return Headline { tone: Tone::Critical, text, lead };
@@ -82,6 +79,15 @@ pub fn headline(
         Tone::Well
     };
     Headline { tone, text, lead }
+}
+
+/// Stays until somebody has looked at what was found damaged.
+fn set_aside(folders: &[String]) -> Option<String> {
+    let newest = folders.last()?;
+    Some(format!(
+        "The store was found damaged and was rebuilt. What it held lies in {newest} in the data \
+         folder: see the log of that time, then remove it."
+    ))
 }
 
 impl Tally {
