@@ -35,6 +35,15 @@ impl Clock {
         tokio::time::sleep(self.real(duration)).await;
     }
 
+    /// How much of this clock's time has passed since `then`, whatever the machine's
+    /// clock was set to in between.
+    pub fn passed(&self, then: Instant) -> Duration {
+        match self {
+            Clock::System => then.elapsed(),
+            Clock::Scaled { speed, .. } => then.elapsed().mul_f64(*speed),
+        }
+    }
+
     /// How long `duration` of this clock's time takes in real time.
     pub fn real(&self, duration: Duration) -> Duration {
         match self {

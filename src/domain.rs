@@ -17,6 +17,8 @@ pub mod deliveries;
 
 pub mod counters;
 
+pub mod coverage;
+
 pub mod facts;
 
 pub mod ingest;
@@ -34,5 +36,7 @@ pub mod notify;
 pub mod outgoing;
 
 pub mod state;
+
+pub mod recheck;
 
 pub mod turn;

@@ -38,6 +38,8 @@ pub enum Message {
     Began {
         source: String,
         read: u32,
+        /// The network's time.
+        at: Timestamp,
         counts: bool,
     },
     Page {
@@ -50,6 +52,12 @@ pub enum Message {
         scope: u64,
         read: u32,
         span: WholeSpan,
+        done: Done,
+    },
+    /// Answers when every page of the read so far was taken in.
+    Taken {
+        source: String,
+        read: u32,
         done: Done,
     },
     Failed {
@@ -153,12 +161,15 @@ impl<S: Store + 'static> Keeper<S> {
 
     fn take(&mut self, message: Message) -> std::ops::ControlFlow<()> {
         match message {
-            Message::Began { source, read, counts } => {
-                self.turn(News::Began { source: &source, read, counts }).ok();
+            Message::Began { source, read, at, counts } => {
+                self.turn(News::Began { source: &source, read, at, counts }).ok();
             }
             Message::Page { source, read, page } => self.take_page(&source, read, &page),
             Message::Whole { source, scope, read, span, done } => {
                 done.send(self.end_read(&source, scope, read, span)).ok();
+            }
+            Message::Taken { source, read, done } => {
+                done.send(self.is_under_way(&source, read)).ok();
             }
             Message::Failed { source, trouble } => {
                 self.turn(News::Failed { source: &source, trouble }).ok();
@@ -224,15 +235,7 @@ impl<S: Store + 'static> Keeper<S> {
         read: u32,
         span: WholeSpan,
     ) -> Result<(), String> {
-        let is_known = self
-            .view
-            .state()
-            .sources
-            .get(source)
-            .is_some_and(|source| source.reads.contains_key(&read));
-        if !is_known {
-            return Err("a page of this read could not be stored".to_owned());
-        }
+        self.is_under_way(source, read)?;
         while self.turn(News::Count { source, scope, read, span })?.uncounted > 0 {}
         let began = std::time::Instant::now();
         let stopwatch: &dyn Fn() -> Duration = &|| began.elapsed();
@@ -244,6 +247,16 @@ impl<S: Store + 'static> Keeper<S> {
             self.metrics.rule_unknown.with_label_values(&labels).inc_by(judged.unknown);
         }
         Ok(())
+    }
+
+    /// A failed commit ends a read: not all of its pages are stored.
+    fn is_under_way(&self, source: &str, read: u32) -> Result<(), String> {
+        let state = self.view.state();
+        let known = state.sources.get(source);
+        match known.is_some_and(|source| source.reads.contains_key(&read)) {
+            true => Ok(()),
+            false => Err("a page of this read could not be stored".to_owned()),
+        }
     }
 
     fn begin_send(&mut self, number: u64) -> Result<(), String> {

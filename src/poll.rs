@@ -3,37 +3,33 @@
 //! Failures are asked first, then successes: a delivery that flips in between
 //! is in both answers, never in neither.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
+use tokio::time::Instant;
 
 use crate::clock::Clock;
+use crate::domain::coverage::{Coverage, plan};
 use crate::domain::policy::{Policy, Scope, SourcePolicy};
+use crate::domain::recheck::AGES;
 use crate::domain::time::Timestamp;
 use crate::domain::turn::WholeSpan;
 use crate::metrics::Metrics;
 use crate::pipeline::{Message, View};
 use crate::source::{ApiError, Ask, ReportApi, Status};
 
+mod older;
 mod whole;
 
-/// Every poll reads this much again, beyond `settle`: which ends the network
-/// includes, and how late its rows are, is not documented.
-const OVERLAP: Duration = Duration::from_secs(60);
-
-/// Rows may come late by the delay of their postback, at most five minutes.
-const LATEST_DELAY: Duration = Duration::from_secs(10 * 60);
-
-/// Every so many intervals older failures are read again, for their retries.
-const POLLS_PER_SWEEP: u32 = 5;
-
-/// More ids than this are not narrowed to.
-const MOST_FILTERS: usize = 50;
+use whole::ExportHealth;
 
 /// The list of postbacks must not hold up the polls.
 const LIST_WITHIN: Duration = Duration::from_secs(15);
+
+/// Clocks this far apart are worth a word.
+const CLOCKS_APART: Duration = Duration::from_secs(120);
 
 /// Reads one source for as long as it lives.
 pub struct Poller<A> {
@@ -48,23 +44,29 @@ pub struct Poller<A> {
     paces: HashMap<u64, Pace>,
     /// Questions whose last report was truncated: these go to the export at once.
     is_large: HashMap<(u64, Status, Extent), bool>,
+    export: ExportHealth,
     warned_of_list: bool,
+    warned_of_clock: bool,
 }
 
 /// When a scope's slower questions were last answered whole, in this process.
 #[derive(Debug, Clone, Copy, Default)]
 struct Pace {
-    /// The end of the last read that reached back for late rows.
+    /// The end of the last read that reached back for late rows, and when it was.
     late_to: Option<Timestamp>,
-    /// When older failures were last read again.
-    older_at: Option<Timestamp>,
+    late_at: Option<Instant>,
+    /// When older failures were last read again, by their age.
+    older_at: [Option<Instant>; AGES.len()],
 }
 
 /// Which of a scope's questions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 enum Extent {
     Recent,
+    Gap,
     Older,
+    /// A few moments of a part of the network: each is another question.
+    Narrow,
 }
 
 /// Why a poll was not whole.
@@ -113,7 +115,9 @@ impl<A: ReportApi> Poller<A> {
             last_read: 0,
             paces: HashMap::new(),
             is_large: HashMap::new(),
+            export: ExportHealth::default(),
             warned_of_list: false,
+            warned_of_clock: false,
         }
     }
 
@@ -130,8 +134,13 @@ impl<A: ReportApi> Poller<A> {
     }
 
     async fn poll(&mut self) -> std::ops::ControlFlow<()> {
-        let began_at = tokio::time::Instant::now();
-        let polled = self.poll_scopes().await;
+        let began_at = Instant::now();
+        if self.api.time().is_none() {
+            // Whatever it answers bears its time, without which no span is certain.
+            tokio::time::timeout(LIST_WITHIN, self.api.connect()).await.ok();
+        }
+        let polled = self.poll_scopes(began_at).await;
+        self.compare_clocks();
         self.poll_postbacks().await;
         let outcome = match &polled {
             Ok(()) => "whole",
@@ -150,24 +159,44 @@ impl<A: ReportApi> Poller<A> {
         std::ops::ControlFlow::Continue(())
     }
 
-    async fn poll_scopes(&mut self) -> Result<(), PollError> {
+    /// The present of every scope first, then what was missed, as far as the
+    /// interval reaches: neither starves.
+    async fn poll_scopes(&mut self, began_at: Instant) -> Result<(), PollError> {
         for scope in self.source.scopes.clone() {
             // After a failed commit there is no state until it was built anew: what
             // is not known now is not what was never read.
             if !self.view.state().sources.contains_key(&self.source.name) {
                 return Err(PollError::Store("the store does not answer".to_owned()));
             }
-            let front = self.coverage(&scope).and_then(|(_, front)| front);
-            if front.is_none() {
+            if self.coverage(&scope).is_none_or(|coverage| coverage.front.is_none()) {
                 self.look_back(&scope).await?;
             }
-            self.read_recent(&scope).await?;
-            let older_at = self.pace(&scope).older_at;
-            if self.is_due(older_at) {
-                self.read_older(&scope).await?;
-            }
+            self.read_present(&scope).await?;
         }
-        Ok(())
+        self.fill_gaps(began_at).await?;
+        for scope in self.source.scopes.clone() {
+            self.read_older(&scope).await?;
+        }
+        self.look_into_streaks().await
+    }
+
+    /// The network's time, which its rows bear; the machine's where it never told.
+    fn now(&self) -> Timestamp {
+        self.api.time().unwrap_or_else(|| self.clock.now())
+    }
+
+    fn compare_clocks(&mut self) {
+        let (ours, theirs) = (self.clock.now(), self.now());
+        let apart = ours.since(theirs).max(theirs.since(ours));
+        let is_wrong = apart > CLOCKS_APART;
+        if is_wrong && !self.warned_of_clock {
+            tracing::warn!(
+                source = self.source.name,
+                seconds = apart.as_secs(),
+                "this machine's clock and the network's differ: spans follow the network's, messages this one's; synchronise this machine's clock"
+            );
+        }
+        self.warned_of_clock = is_wrong;
     }
 
     fn pace(&mut self, scope: &Scope) -> &mut Pace {
@@ -176,22 +205,20 @@ impl<A: ReportApi> Poller<A> {
 
     /// Whether a slower question is to be asked again. A poll that failed leaves
     /// it due.
-    fn is_due(&self, last: Option<Timestamp>) -> bool {
-        let every = self.source.poll_every * POLLS_PER_SWEEP;
-        last.is_none_or(|last| self.clock.now() >= last + every || self.clock.now() < last)
+    fn is_due(&self, last: Option<Instant>, intervals: u32) -> bool {
+        let every = self.source.poll_every * intervals;
+        last.is_none_or(|last| self.clock.passed(last) >= every)
     }
 
-    /// `(successes counted since, front)`.
-    fn coverage(&self, scope: &Scope) -> Option<(Timestamp, Option<Timestamp>)> {
+    fn coverage(&self, scope: &Scope) -> Option<Coverage> {
         let state = self.view.state();
-        let coverage = state.sources.get(&self.source.name)?.facts.coverage.get(&scope.key())?;
-        Some((coverage.since, coverage.front))
+        state.sources.get(&self.source.name)?.facts.coverage.get(&scope.key()).cloned()
     }
 
     /// The first look-back reads failures only: what succeeded before the first
     /// start is not ours to count.
     async fn look_back(&mut self, scope: &Scope) -> Result<(), PollError> {
-        let to = self.clock.now();
+        let (began_at, to) = (Instant::now(), self.now());
         let from = to - self.source.lookback;
         tracing::info!(source = self.source.name, %from, %to, "looking back");
         let read = self.begin_read(false).await?;
@@ -201,7 +228,7 @@ impl<A: ReportApi> Poller<A> {
         let successes_since = self.successes_since(to);
         let span = WholeSpan::Lookback { to, successes_since };
         self.end_read(scope, read, span).await?;
-        self.pace(scope).older_at = Some(to);
+        self.pace(scope).older_at = [Some(began_at); AGES.len()];
         Ok(())
     }
 
@@ -221,19 +248,50 @@ impl<A: ReportApi> Poller<A> {
         }
     }
 
-    async fn read_recent(&mut self, scope: &Scope) -> Result<(), PollError> {
-        let Some((since, Some(front))) = self.coverage(scope) else { return Ok(()) };
-        let now = self.clock.now();
-        let late_to = self.pace(scope).late_to;
-        let is_late_due = self.is_due(late_to);
-        // A wall clock that was set back: the front is ahead of it, the rows are not.
-        let (behind, to) = (front.min(now), front.max(now));
-        let failures_from = match is_late_due {
-            true => late_to.unwrap_or(behind).min(behind) - LATEST_DELAY,
-            false => behind - self.source.settle - OVERLAP,
+    async fn read_present(&mut self, scope: &Scope) -> Result<(), PollError> {
+        let Some(coverage) = self.coverage(scope) else { return Ok(()) };
+        let Pace { late_to, late_at, .. } = *self.pace(scope);
+        let (now, is_late_due) = (self.now(), self.is_due(late_at, plan::LATE_EVERY));
+        let began_at = Instant::now();
+        let present = plan::present(now, &self.source, &coverage, late_to, is_late_due);
+        let Some((span, reaches_back)) = present else { return Ok(()) };
+        self.read_span(scope, Extent::Recent, span).await?;
+        if reaches_back {
+            let pace = self.pace(scope);
+            (pace.late_to, pace.late_at) = (Some(now), Some(began_at));
+        }
+        Ok(())
+    }
+
+    /// Fills the oldest gap of all scopes, part by part: one part at least, and as
+    /// many as the interval holds.
+    async fn fill_gaps(&mut self, began_at: Instant) -> Result<(), PollError> {
+        while let Some((scope, span)) = self.oldest_gap() {
+            tracing::debug!(source = self.source.name, ?span, "filling a gap");
+            self.read_span(&scope, Extent::Gap, span).await?;
+            if self.clock.passed(began_at) >= self.source.poll_every {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    fn oldest_gap(&self) -> Option<(Scope, WholeSpan)> {
+        let behind = |scope: &Scope| {
+            let coverage = self.coverage(scope)?;
+            Some((coverage.front, scope.clone(), plan::oldest_gap(&self.source, &coverage)?))
         };
-        let are_read = self.are_successes_read(scope);
-        let successes_from = if are_read { failures_from.max(since) } else { since };
+        let behind = self.source.scopes.iter().filter_map(behind);
+        behind.min_by_key(|(front, _, _)| *front).map(|(_, scope, span)| (scope, span))
+    }
+
+    async fn read_span(
+        &mut self,
+        scope: &Scope,
+        extent: Extent,
+        span: WholeSpan,
+    ) -> Result<(), PollError> {
+        let WholeSpan::Recent { failures_from, successes_from, to } = span else { return Ok(()) };
         let read = self.begin_read(true).await?;
         // A second more than is counted: whether the network includes the ends is
         // not documented.
@@ -241,81 +299,17 @@ impl<A: ReportApi> Poller<A> {
             let from = from - Duration::from_secs(1);
             Ask { status, from, to, scope: scope.clone() }
         };
-        self.read_whole(read, Extent::Recent, ask(Status::Failure, failures_from)).await?;
+        self.read_whole(read, extent, ask(Status::Failure, failures_from)).await?;
         if self.source.successes {
-            self.read_whole(read, Extent::Recent, ask(Status::Success, successes_from)).await?;
+            self.read_whole(read, extent, ask(Status::Success, successes_from)).await?;
         }
-        let span = WholeSpan::Recent { failures_from, successes_from, to };
-        self.end_read(scope, read, span).await?;
-        if is_late_due {
-            self.pace(scope).late_to = Some(to);
-        }
-        Ok(())
-    }
-
-    fn are_successes_read(&self, scope: &Scope) -> bool {
-        let state = self.view.state();
-        let facts = state.sources.get(&self.source.name).map(|source| &source.facts);
-        facts
-            .and_then(|facts| facts.coverage.get(&scope.key()))
-            .is_some_and(|coverage| coverage.are_successes_read)
-    }
-
-    /// Older failures, for their retries and for rows that came very late; then
-    /// the successes of the offers and affiliates that still have some.
-    async fn read_older(&mut self, scope: &Scope) -> Result<(), PollError> {
-        let to = self.clock.now();
-        let from = to - self.source.lookback;
-        let read = self.begin_read(false).await?;
-        let failures = Ask { status: Status::Failure, from, to, scope: scope.clone() };
-        self.read_whole(read, Extent::Older, failures).await?;
-        let Some((from, narrowed)) = self.still_failing(scope) else {
-            self.pace(scope).older_at = Some(to);
-            return Ok(());
-        };
-        if self.source.successes {
-            let successes = Ask { status: Status::Success, from, to, scope: narrowed };
-            self.read_whole(read, Extent::Older, successes).await?;
-        }
-        self.end_read(scope, read, WholeSpan::Older { from, to }).await?;
-        self.pace(scope).older_at = Some(to);
-        Ok(())
-    }
-
-    /// From when on deliveries of the scope still fail, and the scope narrowed to
-    /// their offers and affiliates.
-    fn still_failing(&self, scope: &Scope) -> Option<(Timestamp, Scope)> {
-        let state = self.view.state();
-        let facts = &state.sources.get(&self.source.name)?.facts;
-        let (mut offers, mut affiliates) = (BTreeSet::new(), BTreeSet::new());
-        let mut oldest: Option<Timestamp> = None;
-        for (_, slot) in facts.deliveries.open() {
-            let delivery = facts.deliveries.get(slot);
-            let dims = facts.dims.get(delivery.dims);
-            if scope.contains(dims.offer, dims.affiliate) {
-                offers.insert(dims.offer);
-                affiliates.insert(dims.affiliate);
-                let shown_at = delivery.newest.timestamp.min(delivery.timestamp);
-                oldest = Some(oldest.map_or(shown_at, |oldest| oldest.min(shown_at)));
-            }
-        }
-        let narrow = |all: &[u64], failing: BTreeSet<u64>| match failing.len() <= MOST_FILTERS {
-            true => failing.into_iter().collect(),
-            false => all.to_vec(),
-        };
-        let narrowed = Scope {
-            offers: narrow(&scope.offers, offers),
-            affiliates: narrow(&scope.affiliates, affiliates),
-            ..scope.clone()
-        };
-        // One second earlier: the ends' inclusion is not documented.
-        oldest.map(|oldest| (oldest - Duration::from_secs(1), narrowed))
+        self.end_read(scope, read, span).await
     }
 
     async fn begin_read(&mut self, counts: bool) -> Result<u32, PollError> {
         self.last_read += 1;
-        let source = self.source.name.clone();
-        self.tell(Message::Began { source, read: self.last_read, counts }).await?;
+        let (source, at) = (self.source.name.clone(), self.now());
+        self.tell(Message::Began { source, read: self.last_read, at, counts }).await?;
         Ok(self.last_read)
     }
 

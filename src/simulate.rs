@@ -120,6 +120,12 @@ impl Running {
         self.shared.requests.load(Ordering::Relaxed)
     }
 
+    /// Bytes of the answers' bodies so far, as they were sent: compressed where the
+    /// client took that.
+    pub fn bytes(&self) -> u64 {
+        self.shared.bytes.load(Ordering::Relaxed)
+    }
+
     /// Switches a postback on or off by hand; `false` where there is none with this id.
     pub fn switch_postback(&self, id: u64, active: bool) -> bool {
         self.shared.with(|network| match network.cast.place_of(id) {

@@ -144,12 +144,15 @@ pub trait ReportApi: Send + Sync + 'static {
     /// Every postback's configuration.
     fn postbacks(&self) -> impl Future<Output = Result<Vec<PostbackConfig>, ApiError>> + Send;
 
+    /// The network's time by now, as its last reply told it; `None` before the first.
+    fn time(&self) -> Option<Timestamp>;
+
     /// Tries the key; looks up what later requests need (the id of UTC).
     fn connect(&self) -> impl Future<Output = Result<Network, ApiError>> + Send;
 }
 
-/// How many requests one source may make: the network's limits are shared with
-/// the customer's other tools.
+/// How many requests one source may make: a tenth of the network's limits, which
+/// are shared with the customer's other tools.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Budget {
     pub concurrent: usize,
@@ -161,7 +164,7 @@ pub struct Budget {
 impl Default for Budget {
     fn default() -> Budget {
         Budget {
-            concurrent: 2,
+            concurrent: 1,
             per_second: 3.0,
             attempts: 5,
             request_timeout: Duration::from_secs(60),

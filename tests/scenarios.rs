@@ -11,6 +11,8 @@ mod folding;
 mod life;
 #[path = "scenarios/notices.rs"]
 mod notices;
+#[path = "scenarios/proofs.rs"]
+mod proofs;
 #[path = "scenarios/rules.rs"]
 mod rules;
 #[path = "scenarios/sight.rs"]

@@ -3,8 +3,12 @@
 
 mod support;
 
+#[path = "service/cost.rs"]
+mod cost;
 #[path = "service/disk.rs"]
 mod disk;
+#[path = "service/faults.rs"]
+mod faults;
 #[path = "service/kills.rs"]
 mod kills;
 #[path = "service/postwatch.rs"]
@@ -13,3 +17,5 @@ mod postwatch;
 mod steps;
 #[path = "service/truth.rs"]
 mod truth;
+#[path = "service/watched.rs"]
+mod watched;

@@ -69,6 +69,11 @@ impl Deliveries {
         held.missed = 0;
     }
 
+    /// Whether read number `read` showed the delivery.
+    pub fn was_seen(&self, slot: Slot, read: u32) -> bool {
+        self.held[slot.0 as usize].seen == read
+    }
+
     /// Notes that the whole read number `read` covered the delivery's place;
     /// tells how many such reads in a row have not shown it.
     pub fn covered(&mut self, slot: Slot, read: u32) -> u8 {

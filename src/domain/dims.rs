@@ -134,6 +134,10 @@ impl DimsTable {
         self.rows[id.0 as usize]
     }
 
+    pub fn iter(&self) -> impl Iterator<Item = &Dims> + '_ {
+        self.rows.iter()
+    }
+
     /// Every combination that this postback has shown.
     pub fn of_postback(&self, postback: u64) -> impl Iterator<Item = Dims> + '_ {
         self.by_postback.get(&postback).into_iter().flatten().map(|&id| self.get(id))

@@ -2,10 +2,12 @@
 //! a restart apply the same entries in the same order and reach the same facts.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 use super::counters::Counters;
+use super::coverage::{Coverage, Span};
 use super::deliveries::{Deliveries, Slot};
 use super::delivery::{Delivery, Ended, Life};
 use super::dims::{DimsId, DimsTable};
@@ -21,6 +23,9 @@ pub enum Entry {
     Successes { scope: u64, from: Timestamp, to: Timestamp, counts: Vec<SecondCount> },
     /// The data is complete up to here.
     Watermark(Timestamp),
+    /// The successes of one postback are known over this span too, which ends where
+    /// all of them were counted. `last` is the last one of what it added.
+    Back { postback: u64, span: Span, last: Option<(DimsId, Timestamp)> },
 }
 
 /// How many clean successes with these labels bore this second as their timestamp.
@@ -44,20 +49,12 @@ pub enum Effect {
     },
     /// By how much the clean successes of each second changed.
     Successes(Vec<(Timestamp, DimsId, i64)>),
+    /// More of a postback's past is known; `last` is the last success in it.
+    Back {
+        postback: u64,
+        last: Option<(DimsId, Timestamp)>,
+    },
     Nothing,
-}
-
-/// A scope's reading so far.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-pub struct Coverage {
-    /// After this the scope's successes are counted; what came until then belongs
-    /// to the scopes that stood here before.
-    pub since: Timestamp,
-    /// The end of its last unbroken whole read; `None` during the first look-back.
-    pub front: Option<Timestamp>,
-    /// Whether the successes since `since` were read: not yet, after the first
-    /// look-back.
-    pub are_successes_read: bool,
 }
 
 /// A postback as its configuration last showed it.
@@ -69,8 +66,9 @@ pub struct PostbackState {
 
 #[derive(Debug, Default)]
 pub struct Facts {
-    /// Stored before the first request: what the network did before is not ours to count.
-    pub first_started_at: Timestamp,
+    /// By the network's time, stored before the first request: what it did before is
+    /// not ours to count. `None` until then.
+    pub first_read_at: Option<Timestamp>,
     pub dims: DimsTable,
     pub offer_names: HashMap<u64, String>,
     pub affiliate_names: HashMap<u64, String>,
@@ -78,6 +76,8 @@ pub struct Facts {
     /// By scope, then by second.
     successes: HashMap<u64, CountsBySecond>,
     last_success: HashMap<DimsId, Timestamp>,
+    /// By postback: where its successes are known before they were counted.
+    back: HashMap<u64, Span>,
     pub postbacks: HashMap<u64, PostbackState>,
     /// By scope.
     pub coverage: HashMap<u64, Coverage>,
@@ -96,6 +96,13 @@ impl Facts {
             Entry::Watermark(at) => {
                 self.pass_watermark(*at);
                 Effect::Nothing
+            }
+            Entry::Back { postback, span, last } => {
+                self.back.insert(*postback, *span);
+                if let Some((dims, at)) = *last {
+                    self.note_success(dims, at);
+                }
+                Effect::Back { postback: *postback, last: *last }
             }
         }
     }
@@ -212,6 +219,18 @@ impl Facts {
         since.max().unwrap_or(Timestamp(i64::MAX))
     }
 
+    /// From when on the successes of this postback are known without a gap.
+    pub fn successes_known_since(&self, postback: u64) -> Timestamp {
+        let since = self.successes_since();
+        self.back.get(&postback).filter(|span| span.to >= since).map_or(since, |span| span.from)
+    }
+
+    /// How much of the past lies in gaps, of the scope that misses most.
+    pub fn gap(&self) -> Duration {
+        let of = |coverage: &Coverage| coverage.gaps().map(|gap| gap.length()).sum();
+        self.coverage.values().map(of).max().unwrap_or_default()
+    }
+
     /// Whether the first look-back of the scope is whole.
     pub fn is_looked_back(&self, scope: u64) -> bool {
         self.coverage.get(&scope).is_some_and(|coverage| coverage.front.is_some())
@@ -239,6 +258,7 @@ impl Facts {
             }
         }
         self.last_success.retain(|_, at| *at > until);
+        self.back.retain(|_, span| span.to > until);
     }
 
     /// The scopes read so far that are not among `scopes`.

@@ -24,6 +24,7 @@ pub enum Sighting {
 /// The moment and the rules by which rows are read.
 #[derive(Debug, Clone, Copy)]
 pub struct Reading<'a> {
+    /// The network's time, as far as it is known.
     pub now: Timestamp,
     pub policy: &'a SourcePolicy,
     /// The number of the commit that this page goes into: where a text is kept.
@@ -55,7 +56,8 @@ fn first_sight(
     let newest = Fold::of(row);
     // A success after failed tries failed and recovered between two polls, unless
     // all of that was over before postwatch first started.
-    let is_unseen = row.failed_attempts > 0 && newest.tried_at() >= facts.first_started_at;
+    let is_ours = facts.first_read_at.is_none_or(|first| newest.tried_at() >= first);
+    let is_unseen = row.failed_attempts > 0 && is_ours;
     if row.is_success && !is_unseen {
         return Sighting::CleanSuccess;
     }
@@ -115,7 +117,8 @@ fn same_end(before: Life, after: Life) -> Life {
 }
 
 fn life(reading: Reading<'_>, facts: &Facts, newest: &Fold, postback: u64) -> Life {
-    let ended = |how| Life::Ended { how, at: reading.now };
+    // A long read may show what happened after it began.
+    let ended = |how| Life::Ended { how, at: reading.now.max(newest.tried_at()) };
     if newest.is_success {
         ended(Ended::Recovered)
     } else if was_given_up(reading, newest) {

@@ -1,7 +1,7 @@
 //! What the user decided, checked and typed: sources, scopes, routes. Built by
 //! `config` from `rules.yaml`; secrets and addresses are not in here.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -139,12 +139,54 @@ impl Scope {
         Identity::of_parts(&parts.each_ref().map(String::as_str)).0 as u64
     }
 
+    /// Smaller scopes that are disjoint and together are this one: by the known
+    /// offers, then by the known affiliates, each with a part for all others. `None`
+    /// where one of each is left.
+    pub fn split(&self, offers: &BTreeSet<u64>, affiliates: &BTreeSet<u64>) -> Option<Vec<Scope>> {
+        let by_offer = || {
+            let parts = split_ids(&self.offers, &self.exclude_offers, offers)?;
+            let part = |(offers, exclude_offers)| Scope { offers, exclude_offers, ..self.clone() };
+            Some(parts.into_iter().map(part).collect())
+        };
+        let by_affiliate = || {
+            let parts = split_ids(&self.affiliates, &self.exclude_affiliates, affiliates)?;
+            let part = |(affiliates, exclude_affiliates)| Scope {
+                affiliates,
+                exclude_affiliates,
+                ..self.clone()
+            };
+            Some(parts.into_iter().map(part).collect())
+        };
+        by_offer().or_else(by_affiliate)
+    }
+
     pub fn contains(&self, offer: u64, affiliate: u64) -> bool {
         let within = |only: &[u64], not: &[u64], id: u64| {
             (only.is_empty() || only.contains(&id)) && !not.contains(&id)
         };
         within(&self.offers, &self.exclude_offers, offer)
             && within(&self.affiliates, &self.exclude_affiliates, affiliate)
+    }
+}
+
+/// Ids that are asked for, and ids that are left out.
+type Choice = (Vec<u64>, Vec<u64>);
+
+fn split_ids(only: &[u64], not: &[u64], known: &BTreeSet<u64>) -> Option<Vec<Choice>> {
+    let halves = |ids: &[u64]| -> Vec<Choice> {
+        let (one, other) = ids.split_at(ids.len() / 2);
+        let halves = [one, other].into_iter().filter(|half| !half.is_empty());
+        halves.map(|half| (half.to_vec(), not.to_vec())).collect()
+    };
+    match only {
+        [] => {
+            let fresh: Vec<u64> = known.iter().filter(|id| !not.contains(id)).copied().collect();
+            let mut parts = halves(&fresh);
+            parts.push((Vec::new(), not.iter().chain(&fresh).copied().collect()));
+            (!fresh.is_empty()).then_some(parts)
+        }
+        [_] => None,
+        many => Some(halves(many)),
     }
 }
 
@@ -181,6 +223,37 @@ impl Default for Timing {
             min_gap: Duration::from_secs(5 * 60),
             remind_every: Duration::from_secs(4 * 3600),
             timezone: "UTC".into(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_parts_of_a_scope_are_the_whole_of_it_and_nothing_twice() {
+        let known = |ids: std::ops::Range<u64>| ids.collect::<BTreeSet<u64>>();
+        let (offers, affiliates) = (known(1..6), known(1..4));
+        let mut scopes = vec![
+            Scope::default(),
+            Scope { offers: vec![2, 3, 4], exclude_affiliates: vec![2], ..Scope::default() },
+            Scope { exclude_offers: vec![1], affiliates: vec![1, 9], ..Scope::default() },
+        ];
+        while let Some(scope) = scopes.pop() {
+            let parts = scope.split(&offers, &affiliates);
+            let is_one = |ids: &[u64], not: &[u64], known: &BTreeSet<u64>| {
+                ids.len() == 1 || (ids.is_empty() && known.iter().all(|id| not.contains(id)))
+            };
+            let is_small = is_one(&scope.offers, &scope.exclude_offers, &offers)
+                && is_one(&scope.affiliates, &scope.exclude_affiliates, &affiliates);
+            assert_eq!(parts.is_none(), is_small, "{scope:?}");
+            for (offer, affiliate) in (0..12).flat_map(|o| (0..12).map(move |a| (o, a))) {
+                let held = parts.iter().flatten().filter(|part| part.contains(offer, affiliate));
+                let expected = usize::from(parts.is_some() && scope.contains(offer, affiliate));
+                assert_eq!(held.count(), expected, "{offer} {affiliate} of {scope:?}");
+            }
+            scopes.extend(parts.into_iter().flatten());
         }
     }
 }

@@ -7,12 +7,13 @@ use serde::{Deserialize, Serialize};
 use super::alert::builtin::Sight;
 use super::alert::{Alert, AlertKey};
 use super::counters::Counters;
+use super::coverage::Coverage;
 use super::delivery::Identity;
 use super::dims::{DimsId, DimsRecord};
-use super::facts::{Coverage, Entry, Facts, PostbackState};
+use super::facts::{Entry, Facts, PostbackState};
 use super::notify::plan::{Batch, BatchKey};
 use super::outgoing::Outgoing;
-use super::policy::Policy;
+use super::policy::{Policy, SourcePolicy};
 use super::time::Timestamp;
 use super::window::Windows;
 use super::window::group::Group;
@@ -55,7 +56,7 @@ impl std::fmt::Debug for DeliveryText {
 pub enum Record {
     Source {
         source: String,
-        first_started_at: Timestamp,
+        first_read_at: Option<Timestamp>,
     },
     Dims {
         source: String,
@@ -129,6 +130,8 @@ pub struct State {
     pub threads: BTreeMap<(String, String), String>,
     /// The number of the last commit.
     pub commit: u64,
+    /// The wall clock at the last tick.
+    pub ticked_at: Option<Timestamp>,
 }
 
 /// One source: its facts, and what is counted from them.
@@ -143,6 +146,9 @@ pub struct SourceState {
     /// Whether the network refused the list of postbacks: then their rows tell
     /// whether they are active. Not known before the first answer.
     pub is_list_unread: bool,
+    /// Whether the network was seen to show a row for each attempt: then a failure
+    /// that is still shown may have succeeded since.
+    pub shows_attempts: bool,
     /// By postback: the newest row's word on whether it is active.
     pub row_status: HashMap<u64, (Timestamp, bool)>,
     /// For each rule, the groups whose alerts are not inactive.
@@ -152,10 +158,14 @@ pub struct SourceState {
 /// A read whose pages arrive; its clean successes count only when it is whole.
 #[derive(Debug, Default)]
 pub struct OpenRead {
+    /// When it began, by the network's time: what its rows are seen at.
+    pub at: Timestamp,
     /// Whether it reads every clean success of its span.
     pub counts: bool,
     /// With a part of each identity: a page may be read twice within one read.
     pub clean: Vec<(Timestamp, DimsId, u32)>,
+    /// Where it does not: the last clean success of each labels.
+    pub last_success: HashMap<DimsId, Timestamp>,
     /// Set once it is whole and `clean` is sorted, latest first: from where on it
     /// is still to be counted.
     pub counting_from: Option<Timestamp>,
@@ -165,6 +175,9 @@ pub struct OpenRead {
 #[derive(Debug, Default, Clone)]
 pub struct SightState {
     pub started_at: Timestamp,
+    /// When the wall clock was last set, or the process last stood still: nobody
+    /// can tell for how long before that nothing was read.
+    pub stepped_at: Timestamp,
     pub arriving_at: Option<Timestamp>,
     /// What the last poll failed of.
     pub trouble: Option<String>,
@@ -199,8 +212,8 @@ impl State {
 
     fn restore_record(&mut self, record: Record) {
         match record {
-            Record::Source { source, first_started_at } => {
-                self.facts(&source).first_started_at = first_started_at;
+            Record::Source { source, first_read_at } => {
+                self.facts(&source).first_read_at = first_read_at;
             }
             Record::Dims { source, dims, .. } => self.facts(&source).dims.restore(&dims),
             Record::OfferName { source, id, name } => {
@@ -230,6 +243,20 @@ impl State {
         &mut self.sources.entry(source.to_owned()).or_default().facts
     }
 
+    /// The sources whose past is being read after an outage. One that gets no
+    /// further has nothing to wait for.
+    pub fn catching_up(&self, now: Timestamp, policy: &Policy) -> BTreeSet<String> {
+        let moves = |source: &SourcePolicy, facts: &Facts| {
+            let moved_at = facts.coverage.values().map(|coverage| coverage.moved_at).max();
+            moved_at.is_some_and(|at| now.since(at) <= source.poll_every * 3)
+        };
+        let sources = policy.sources.iter().filter(|source| {
+            let facts = self.sources.get(&source.name).map(|known| &known.facts);
+            facts.is_some_and(|facts| !facts.gap().is_zero() && moves(source, facts))
+        });
+        sources.map(|source| source.name.clone()).collect()
+    }
+
     /// The number of the next notice: greater than every one that waits.
     pub fn next_outgoing(&self) -> u64 {
         self.outbox.last_key_value().map_or(1, |(number, _)| number + 1)
@@ -240,11 +267,12 @@ impl SourceState {
     /// What `source-blind` judges.
     pub fn sight(&self, policy: &Policy, source: &str) -> Sight {
         let scopes = policy.source(source).map_or(0, |source| source.scopes.len());
-        let fronts = self.facts.coverage.values().filter_map(|coverage| coverage.front);
-        let is_whole = fronts.clone().count() >= scopes && scopes > 0;
+        let read = self.facts.coverage.values().filter(|coverage| coverage.front.is_some());
+        let is_whole = read.clone().count() >= scopes && scopes > 0;
+        let moved_at = read.map(|coverage| coverage.moved_at).min();
         Sight {
-            whole_at: if is_whole { fronts.min() } else { None },
-            started_at: self.sight.started_at,
+            whole_at: if is_whole { moved_at } else { None },
+            started_at: self.sight.started_at.max(self.sight.stepped_at),
             arriving_at: self.sight.arriving_at,
         }
     }

@@ -16,19 +16,23 @@ use super::policy::{Policy, SourcePolicy};
 use super::state::{Changes, DeliveryText, Record, SourceState, State};
 use super::time::Timestamp;
 
+mod counting;
 mod evaluation;
 mod reads;
 mod sends;
+mod sight;
 
 /// What a turn is about.
 pub enum News<'a> {
     /// The process begins: sources are made, alerts of removed rules end.
     Started,
-    /// A read of one scope begins; its pages carry the number. `counts` says
-    /// whether it reads all the clean successes of its span, to be counted.
+    /// A read of one scope begins; its pages carry the number. `at` is the
+    /// network's time; `counts` says whether it reads all the clean successes of its
+    /// span, to be counted.
     Began {
         source: &'a str,
         read: u32,
+        at: Timestamp,
         counts: bool,
     },
     /// A page of a read.
@@ -89,8 +93,10 @@ pub enum WholeSpan {
     /// Failures of `failures_from..=to`, then the successes of `successes_from..=to`
     /// unless they are off.
     Recent { failures_from: Timestamp, successes_from: Timestamp, to: Timestamp },
-    /// Failures of `from..=to`, then the successes of whatever was failing there.
+    /// Failures of `from..=to`, then the successes of whatever it no longer showed.
     Older { from: Timestamp, to: Timestamp },
+    /// The successes of one postback from `from` to where they were known before.
+    Back { postback: u64, from: Timestamp },
 }
 
 /// What a turn counted for the metrics: how the rows of a page compared with what
@@ -119,7 +125,10 @@ pub struct RuleTally {
 
 /// The turn under way.
 pub(crate) struct Turn<'a> {
+    /// The wall clock.
     now: Timestamp,
+    /// The network's time, as the read under way told it: the machine's clock may be wrong.
+    seen_at: Timestamp,
     policy: &'a Policy,
     state: &'a mut State,
     changes: Changes,
@@ -139,6 +148,7 @@ pub fn turn(
     let commit = state.commit + 1;
     let mut turn = Turn {
         now,
+        seen_at: now,
         policy,
         state,
         changes: Changes { commit, ..Changes::default() },
@@ -155,7 +165,7 @@ impl Turn<'_> {
     fn take_in(&mut self, news: News<'_>) {
         match news {
             News::Started => self.start(),
-            News::Began { source, read, counts } => self.begin_read(source, read, counts),
+            News::Began { source, read, at, counts } => self.begin_read(source, read, at, counts),
             News::Rows { source, read, rows } => self.read_rows(source, read, rows),
             News::Count { source, scope, read, span } => {
                 self.count_some(source, scope, read, span);
@@ -178,20 +188,19 @@ impl Turn<'_> {
             }
             News::Sending { number } => self.begin_try(number),
             News::Settled { number, outcome } => self.settle(number, outcome),
-            News::Tick => self.judge_sights(),
+            News::Tick => {
+                self.note_step();
+                self.judge_sights();
+            }
         }
     }
 
     fn start(&mut self) {
         for source in &self.policy.sources {
             if !self.state.sources.contains_key(&source.name) {
-                let mut fresh = SourceState::default();
-                fresh.facts.first_started_at = self.now;
-                self.state.sources.insert(source.name.clone(), fresh);
-                self.changes.records.push(Record::Source {
-                    source: source.name.clone(),
-                    first_started_at: self.now,
-                });
+                self.state.sources.insert(source.name.clone(), SourceState::default());
+                let source = source.name.clone();
+                self.changes.records.push(Record::Source { source, first_read_at: None });
             }
         }
         let now = self.now;
@@ -242,8 +251,15 @@ impl Turn<'_> {
     /// that caused them.
     fn tell(&mut self) {
         let state = &mut *self.state;
-        let notices =
-            plan::plan(self.now, self.policy, &state.alerts, &mut state.batches, &mut self.batches);
+        let catching_up = state.catching_up(self.now, self.policy);
+        let notices = plan::plan(
+            self.now,
+            self.policy,
+            &catching_up,
+            &state.alerts,
+            &mut state.batches,
+            &mut self.batches,
+        );
         for (notice, fallback) in notices {
             self.post(Outgoing::new(notice, fallback));
         }

@@ -70,6 +70,12 @@ impl Windows {
                     }
                 }
             }
+            Effect::Back { postback, last } => {
+                if let Some((dims, at)) = *last {
+                    self.note_success(facts, dims, at);
+                }
+                self.rules.iter_mut().for_each(|rule| rule.touch_streak(*postback));
+            }
             Effect::Nothing => {}
         }
     }
@@ -229,6 +235,12 @@ impl RuleWindow {
         self.touched.insert(group.clone());
     }
 
+    /// Has every group judged that compares the streak of `postback`.
+    fn touch_streak(&mut self, postback: u64) {
+        let groups = self.streaks_of.iter().filter(|(_, of)| of.contains(&postback));
+        self.touched.extend(groups.map(|(group, _)| group.clone()));
+    }
+
     /// Forgets groups without anything in them since `until`.
     fn prune(&mut self, until: Timestamp) {
         self.totals.retain(|_, totals| totals.deliveries > 0 || totals.last_delivery > until);
@@ -268,6 +280,9 @@ impl RuleWindow {
         if self.grouping.by_streak && holds {
             let postback = facts.dims.get(delivery.dims).postback;
             self.streaks_of.entry(group.clone()).or_default().insert(postback);
+            // Or the next pruning would forget a group that was silent since the start.
+            let totals = self.totals.entry(group.labels.clone()).or_default();
+            totals.last_delivery = totals.last_delivery.max(delivery.timestamp);
             self.touched.insert(group.clone());
         }
         if !delivery.is_open() {

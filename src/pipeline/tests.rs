@@ -100,7 +100,11 @@ fn nobody_sees_what_a_full_disk_did_not_take_and_the_keeper_goes_on_by_itself() 
     let source = || "acme".to_owned();
     let page =
         |conversion| Message::Page { source: source(), read: 1, page: failing_row(conversion) };
-    assert!(keeper.take(Message::Began { source: source(), read: 1, counts: true }).is_continue());
+    assert!(
+        keeper
+            .take(Message::Began { source: source(), read: 1, at: Timestamp(9), counts: true })
+            .is_continue()
+    );
     assert!(keeper.take(page("first")).is_continue());
     assert_eq!(failures(), Some(1));
 
@@ -125,7 +129,7 @@ async fn a_store_that_hangs_ends_the_keeper_so_that_a_new_process_goes_on() {
     let sender = keeper.start();
     disk.hangs.store(true, Ordering::Relaxed);
     let source = || "acme".to_owned();
-    let began = Message::Began { source: source(), read: 1, counts: true };
+    let began = Message::Began { source: source(), read: 1, at: Timestamp(9), counts: true };
     sender.send(began).await.expect("it listens");
     let page = Message::Page { source: source(), read: 1, page: failing_row("first") };
     sender.send(page).await.expect("it listens");

@@ -2,13 +2,15 @@
 //! Knows nothing of what the bodies hold but that rows end with a line.
 
 use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use axum::body::{Body, BodyDataStream};
+use axum::body::{Body, BodyDataStream, HttpBody};
 use axum::http::header::CONTENT_LENGTH;
 use axum::response::Response;
 use bytes::Bytes;
-use futures_util::{StreamExt, stream};
+use futures_util::{StreamExt, TryStreamExt, stream};
 
 use super::limits::Slot;
 
@@ -29,6 +31,21 @@ pub(super) fn hold(response: Response, slot: Slot) -> Response {
             frames.next().await.map(|frame| (frame, (frames, slot)))
         });
         Body::from_stream(held)
+    })
+}
+
+/// Counts the body's bytes as they are sent.
+pub(super) fn weigh(response: Response, bytes: Arc<AtomicU64>) -> Response {
+    let count = move |length: u64| bytes.fetch_add(length, Ordering::Relaxed);
+    if let Some(length) = response.body().size_hint().exact() {
+        count(length);
+        return response;
+    }
+    response.map(|body| {
+        let frames = body.into_data_stream();
+        Body::from_stream(frames.inspect_ok(move |frame| {
+            count(frame.len() as u64);
+        }))
     })
 }
 

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{ConnectInfo, Request, State};
-use axum::http::header::{ACCEPT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
+use axum::http::header::{ACCEPT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, DATE};
 use axum::http::{HeaderValue, StatusCode};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
@@ -37,6 +37,7 @@ pub(super) struct Shared {
     pub start: Timestamp,
     pub faults: Faults,
     pub requests: AtomicU64,
+    pub bytes: Arc<AtomicU64>,
     limits: Limits,
     api_key: String,
     affiliate_api_key: String,
@@ -53,6 +54,7 @@ impl Shared {
             start,
             faults: Faults::default(),
             requests: AtomicU64::new(0),
+            bytes: Arc::default(),
             limits: Limits::of(scenario.requests_per_window, scenario.concurrent_reports),
             api_key: scenario.api_key.clone(),
             affiliate_api_key: scenario.affiliate_api_key.clone(),
@@ -148,7 +150,10 @@ async fn gate(
     let headers = response.headers_mut();
     headers.insert("X-RateLimit-Limit", shared.limits.requests_per_window.into());
     headers.insert("X-RateLimit-Remaining", left.unwrap_or(0).into());
-    response
+    if let Some(date) = date(shared.now()) {
+        headers.insert(DATE, date);
+    }
+    body::weigh(response, shared.bytes.clone())
 }
 
 /// A place among the reports where the request needs one, or the refusal.
@@ -217,6 +222,12 @@ async fn answer(
             body::trickle(next.run(request).await, bytes_per_second)
         }
     }
+}
+
+/// The network's own time, as its replies bear it: it may run faster than the machine's.
+fn date(now: Timestamp) -> Option<HeaderValue> {
+    let moment = jiff::Timestamp::from_second(now.0).ok()?.to_zoned(jiff::tz::TimeZone::UTC);
+    HeaderValue::from_str(&moment.strftime("%a, %d %b %Y %H:%M:%S GMT").to_string()).ok()
 }
 
 fn json(status: StatusCode, value: &serde_json::Value) -> Response {

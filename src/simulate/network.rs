@@ -3,7 +3,7 @@
 //! when it is asked. Renders nothing and knows no HTTP.
 
 use std::cmp::Reverse;
-use std::collections::{BinaryHeap, VecDeque};
+use std::collections::{BinaryHeap, HashMap, VecDeque};
 
 use crate::domain::time::Timestamp;
 
@@ -21,7 +21,7 @@ const STREAK_SPAN_SECONDS: u32 = 72 * 3600;
 
 /// One delivery. Small, as there are millions; texts are rendered when asked
 /// for. Moments are seconds since the model's origin.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 pub(super) struct Delivery {
     pub at: u32,
     visible_at: u32,
@@ -73,6 +73,8 @@ pub(super) struct Network {
     origin: i64,
     now: u32,
     deliveries: Vec<Delivery>,
+    /// Each failed try's moment and reason, where the reports show them all.
+    tries: HashMap<u32, Vec<(u32, Reason)>>,
     standings: Vec<Standing>,
     health: Health,
     traffic: Traffic,
@@ -101,6 +103,7 @@ impl Network {
             origin,
             now: 0,
             deliveries: Vec::new(),
+            tries: HashMap::new(),
             health,
             traffic,
             steps: BinaryHeap::new(),
@@ -144,6 +147,22 @@ impl Network {
 
     pub(super) fn deliveries(&self) -> &[Delivery] {
         &self.deliveries
+    }
+
+    /// The rows that a report has of the delivery at `place`: earlier tries where it
+    /// shows them, then the delivery as it is.
+    pub(super) fn rows(&self, place: usize) -> impl Iterator<Item = Delivery> + '_ {
+        let delivery = self.deliveries[place];
+        let tries = self.tries.get(&(place as u32)).map_or(&[][..], Vec::as_slice);
+        let earlier = tries.len().saturating_sub(usize::from(delivery.reason.is_some()));
+        let earlier =
+            (1u8..).zip(&tries[..earlier]).map(move |(failed_attempts, &(at, reason))| Delivery {
+                failed_attempts,
+                last_attempt: at,
+                reason: Some(reason),
+                ..delivery
+            });
+        earlier.chain(std::iter::once(delivery))
     }
 
     /// Whether a report would hold it by now.
@@ -277,6 +296,9 @@ impl Network {
         delivery.reason = Some(reason);
         delivery.last_attempt = at;
         delivery.failed_attempts += 1;
+        if self.scenario.rows_per_attempt {
+            self.tries.entry(number).or_default().push((at, reason));
+        }
         let (place, failed) = (delivery.postback as usize, delivery.failed_attempts);
         if failed < self.scenario.max_attempts {
             let schedule = &self.scenario.retry_schedule;
@@ -349,6 +371,9 @@ impl Network {
             delivery.reason = Some(reason);
             delivery.last_attempt = delivery.at;
             delivery.failed_attempts = 1;
+            if self.scenario.rows_per_attempt {
+                self.tries.insert(number, vec![(delivery.at, reason)]);
+            }
             let wait = self.scenario.retry_schedule.first().map_or(60, |it| it.as_secs());
             let due = begins + 1 + (rank * wait / fixed.failing as u64) as u32;
             self.plan(due, Step::Retry { delivery: number, switched_off: 0 });

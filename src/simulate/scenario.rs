@@ -49,6 +49,8 @@ pub struct Scenario {
     pub max_attempts: u8,
     /// Failed deliveries in a row within 72 h that switch a postback off; `None`: never.
     pub deactivates_after: Option<usize>,
+    /// Whether the reports show a row for each try in place of one row that changes.
+    pub rows_per_attempt: bool,
     /// Requests that one window of 30 s allows.
     pub requests_per_window: u32,
     /// Requests to the reports that may run at once.
@@ -153,6 +155,7 @@ impl Scenario {
             retry_schedule: [1, 5, 15, 60, 120, 240, 360, 480].map(minutes).into(),
             max_attempts: 10,
             deactivates_after: Some(10),
+            rows_per_attempt: false,
             requests_per_window: 900,
             concurrent_reports: 10,
             gzip: true,

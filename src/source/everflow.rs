@@ -17,6 +17,7 @@ use super::{
     ApiError, Ask, Budget, Network, Page, PageSink, PostbackConfig, REPORT_CAP, Report, ReportApi,
 };
 use crate::clock::Clock;
+use crate::domain::time::Timestamp;
 use crate::metrics::Metrics;
 
 mod ask;
@@ -100,8 +101,20 @@ impl Everflow {
         })?;
         let gate = Gate::new(&budget, clock);
         let key = api_key;
-        let caller =
-            Caller { client, base, host, source, key, key_header, budget, gate, clock, metrics };
+        let told = std::sync::Mutex::default();
+        let caller = Caller {
+            client,
+            base,
+            host,
+            source,
+            key,
+            key_header,
+            budget,
+            gate,
+            clock,
+            metrics,
+            told,
+        };
         Ok(Everflow { caller, utc: OnceCell::new_with(timezone_id) })
     }
 
@@ -223,6 +236,10 @@ impl ReportApi for Everflow {
             }
         }
         Err(self.no_answer("its list of postbacks does not end"))
+    }
+
+    fn time(&self) -> Option<Timestamp> {
+        self.caller.time()
     }
 
     async fn connect(&self) -> Result<Network, ApiError> {

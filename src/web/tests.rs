@@ -83,7 +83,7 @@ fn seen(policy: &Policy) -> State {
         WholeSpan::Recent { failures_from: from, successes_from: from, to: read_at },
     ];
     for (read, span) in (1..).zip(spans) {
-        tell(News::Began { source: "acme", read, counts: read == 2 });
+        tell(News::Began { source: "acme", read, at: read_at, counts: read == 2 });
         let mut rows = (0..8).map(|place| row(place, place >= 6));
         tell(News::Rows { source: "acme", read, rows: &mut rows });
         tell(News::Whole { source: "acme", scope, read, span, stopwatch: &|| Duration::ZERO });
@@ -117,6 +117,7 @@ fn the_series_of_the_contract_are_there() {
         r#"alerts{rule="failing",severity="critical",state="firing"} 1"#,
         r#"source_watermark_timestamp_seconds{source="acme"} 1772366"#,
         r#"source_blind{source="acme"} 0"#,
+        r#"source_gap_seconds{source="acme"} 0"#,
         r#"outbox_pending{receiver="on-call",channel="none"} "#,
         r#"outbox_dead_letters{receiver="partners",channel="none"} 0"#,
         r#"offer_info{source="acme",id="11",name="Meal \"Kit\""} 1"#,
@@ -187,6 +188,26 @@ fn all_is_well_only_where_everything_is_in_sight() {
     assert!(page.contains("disk full"), "{page}");
 }
 
+#[test]
+fn a_gap_is_shown_with_its_size_until_it_is_filled() {
+    let policy = policy();
+    let mut state = seen(&policy);
+    state.alerts.clear();
+    let scope = policy.sources[0].scopes[0].key();
+    let source = state.sources.get_mut("acme").expect("it was read");
+    let coverage = source.facts.coverage.get_mut(&scope).expect("it was read");
+    let (from, to) = (NOW + Duration::from_secs(7180), NOW + Duration::from_secs(9000));
+    coverage.take(from, Some(from), to);
+    let now = to + Duration::from_secs(5);
+    let page = page::page(now, &policy, &state, &StoreHealth::default()).into_string();
+    for text in ["catching up", "2\u{a0}h", "still being read after an outage"] {
+        assert!(page.contains(text), "no {text} in {page}");
+    }
+    assert!(page.contains("No alert, but not everything is in sight"), "{page}");
+    let metrics = metrics_of(&state, &policy);
+    assert!(metrics.contains("source_gap_seconds{source=\"acme\"} 7200"), "{metrics}");
+}
+
 /// A service without pollers: the test says what was read.
 struct Served {
     address: std::net::SocketAddr,
@@ -230,9 +251,9 @@ impl Served {
 
     async fn read_whole(&self) {
         let source = || "acme".to_owned();
-        let began = Message::Began { source: source(), read: 1, counts: false };
-        self.keeper.send(began).await.expect("the keeper runs");
         let to = Clock::System.now();
+        let began = Message::Began { source: source(), read: 1, at: to, counts: false };
+        self.keeper.send(began).await.expect("the keeper runs");
         let span = WholeSpan::Lookback { to, successes_since: to };
         let (done, stored) = oneshot::channel();
         let whole = Message::Whole { source: source(), scope: self.scope, read: 1, span, done };

@@ -78,7 +78,7 @@ fn a_success_that_was_over_before_the_first_start_is_no_failure() {
     let mut world =
         World::new(policy(vec![rule("r", 600, vec![at_least(Measure::Failures, 1.0)])]));
     let before = row("old", NOON - 100, 2, NOON - 50, true);
-    let across = row("across", NOON - 100, 2, NOON + 5, true);
+    let across = row("across", NOON - 100, 2, NOON + 10, true);
     world.rows.insert("old".into(), before);
     world.rows.insert("across".into(), across);
     world.now += 10;
@@ -86,6 +86,43 @@ fn a_success_that_was_over_before_the_first_start_is_no_failure() {
     world.pass(120);
     assert_eq!((world.life("old"), world.life("across")), ("unknown", "recovered"));
     assert_eq!(world.shows("r"), "critical");
+}
+
+#[test]
+fn rows_first_shown_together_tell_the_reason_of_the_earliest_in_any_order() {
+    let begin = NOON + 3_600 + 10;
+    let tries = [(1, "Status: 503"), (2, "Status: 404"), (3, "Status: 500")];
+    let orders = [[0, 1, 2], [0, 2, 1], [1, 0, 2], [1, 2, 0], [2, 0, 1], [2, 1, 0]];
+    for order in orders {
+        let mut world = world();
+        world.now += 60;
+        let rows = order.map(|place| {
+            let (attempt, answer) = tries[place];
+            let tried_at = begin + attempt * 5;
+            let mut row = row("x", begin, attempt as u32, tried_at, false);
+            row.debug_information = answer.into();
+            row
+        });
+        world.rows.insert("x".into(), rows[0].clone());
+        let read = world.begin_read();
+        world.page(read, rows.to_vec());
+        let delivery = world.delivery("x").expect("it failed");
+        let told = (delivery.reason.to_string(), delivery.newest.failed_attempts);
+        assert_eq!(told, ("http_503".to_owned(), 3), "{order:?}");
+    }
+}
+
+#[test]
+fn two_episodes_on_one_page_are_two_failures_in_any_order() {
+    let begin = NOON + 3_600 + 10;
+    let episodes = [row("x", begin, 3, begin + 5, false), row("x", begin, 1, begin + 20, false)];
+    for order in [[0, 1], [1, 0]] {
+        let mut world = world();
+        world.now += 60;
+        let read = world.begin_read();
+        world.page(read, order.map(|place| episodes[place].clone()).to_vec());
+        assert_eq!(world.failures_total(), 2, "{order:?}");
+    }
 }
 
 /// Tries of a delivery: `(name, failed tries, whether it recovered)`.

@@ -1,9 +1,10 @@
 //! The rules that postwatch always has.
 
+use postwatch::domain::notify::AlertFacts;
 use postwatch::domain::policy::Scope;
 use postwatch::domain::rules::Measure;
 
-use super::world::{HOUR, World, at_least, policy, rule};
+use super::world::{HOUR, World, at_least, policy, rule, seconds};
 
 fn world() -> World {
     let mut world =
@@ -103,6 +104,67 @@ fn an_incident_that_began_and_ended_in_an_outage_is_told_once_and_marked() {
         world.notices.iter().flat_map(|n| &n.alerts).filter(|alert| alert.rule == "r").collect();
     assert_eq!(late.len(), 1, "{:?}", world.told());
     assert!(late[0].notes[0].starts_with("Detected late"));
+}
+
+/// The alerts of the rule that were told, each as often as it was.
+fn told_of(world: &World, rule: &str) -> Vec<AlertFacts> {
+    let alerts = world.notices.iter().flat_map(|notice| &notice.alerts);
+    alerts.filter(|alert| alert.rule == rule).cloned().collect()
+}
+
+#[test]
+fn a_gap_that_takes_many_polls_to_fill_blinds_nobody_and_tells_each_incident_once() {
+    let mut world = world();
+    world.is_network_down = true;
+    world.pass(HOUR / 2);
+    world.fail_many("bad", 5);
+    world.pass(HOUR);
+    world.succeed("cured");
+    world.pass(4 * HOUR);
+    assert_eq!(world.shows("source-blind"), "critical");
+    (world.is_network_down, world.parts) = (false, 1);
+    world.notices.clear();
+    world.succeed("present");
+    world.pass(60);
+    let missing = 5 * HOUR + HOUR / 2 + 60 - 600 - HOUR;
+    assert_eq!(world.facts().gap(), seconds(missing));
+    assert_ne!(world.shows("source-blind"), "critical", "the front moves");
+    assert_eq!(world.shows("r"), "quiet", "the first hour is judged");
+    world.restart();
+    world.pass(60);
+    assert_eq!(told_of(&world, "r"), [], "it may be over by now");
+    world.pass(20 * 60);
+    let late = told_of(&world, "r");
+    assert_eq!(late.len(), 1, "{:?}", world.told());
+    assert!(late[0].notes[0].starts_with("Detected late"));
+    assert_eq!((world.facts().gap().as_secs(), world.deliveries_total()), (0, 7));
+}
+
+#[test]
+fn the_present_is_read_though_the_gap_cannot_be() {
+    let mut world = world();
+    world.is_network_down = true;
+    world.pass(3 * HOUR);
+    (world.is_network_down, world.parts) = (false, 0);
+    world.fail_many("new", 3);
+    world.pass(120);
+    assert_eq!(world.failures_total(), 3, "seen at once");
+    world.pass(HOUR);
+    assert_eq!(world.shows("source-blind"), "critical", "but nothing can be judged");
+}
+
+#[test]
+fn a_step_of_the_wall_clock_is_no_blindness() {
+    for step in [HOUR, -HOUR] {
+        let mut world = world();
+        world.now += step;
+        world.turn(postwatch::domain::turn::News::Tick);
+        world.pass(HOUR / 2);
+        assert_eq!(world.told(), Vec::<String>::new(), "stepped by {step} s");
+        world.is_network_down = true;
+        world.pass(660);
+        assert_eq!(world.shows("source-blind"), "warning", "stepped by {step} s");
+    }
 }
 
 #[test]

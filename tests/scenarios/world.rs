@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use postwatch::domain::alert::{Alert, AlertKey, Status};
 use postwatch::domain::counters::Counters;
+use postwatch::domain::coverage::{Coverage, plan};
 use postwatch::domain::delivery::{Delivery, Ended, Identity, Life, Row};
 use postwatch::domain::facts::Facts;
 use postwatch::domain::notify::{AlertStatus, Notice};
@@ -23,7 +24,6 @@ pub const SOURCE: &str = "acme";
 pub const NOON: i64 = 1_772_366_400;
 pub const HOUR: i64 = 3_600;
 pub const DAY: i64 = 24 * HOUR;
-const OVERLAP: i64 = 60;
 const PAGE: usize = 7;
 
 pub struct World {
@@ -44,6 +44,8 @@ pub struct World {
     /// Receivers whose channel refuses everything.
     pub refusing: Vec<String>,
     pub is_network_down: bool,
+    /// Parts of a gap that one poll has time for.
+    pub parts: usize,
     polls: u64,
     /// The end of the last poll with the long overlap.
     long_to: Option<i64>,
@@ -136,6 +138,7 @@ impl World {
             failing_commits: 0,
             refusing: Vec::new(),
             is_network_down: false,
+            parts: usize::MAX,
             polls: 0,
             long_to: None,
             last_read: 0,
@@ -266,41 +269,42 @@ impl World {
     }
 
     fn poll_scope(&mut self, scope: &Scope) -> bool {
-        let front = |world: &World| {
-            let coverage = world.facts().coverage.get(&scope.key()).copied();
-            coverage.and_then(|coverage| Some((coverage, coverage.front?)))
-        };
-        if front(self).is_none() && !self.look_back(scope) {
+        if self.coverage(scope).front.is_none() && !self.look_back(scope) {
             return false;
         }
-        let Some((coverage, front)) = front(self) else { return false };
-        let settle = self.policy.sources[0].settle.as_secs() as i64;
         let is_long = self.polls.is_multiple_of(5);
-        let from = match is_long {
-            // From where the long overlap before it ended: an outage may lie between.
-            true => self.long_to.unwrap_or(front.0).min(front.0) - 600,
-            false => front.0 - settle - OVERLAP,
-        };
-        let successes_from = match coverage.are_successes_read {
-            true => from.max(coverage.since.0),
-            false => coverage.since.0,
-        };
-        let mut rows = self.asked(scope, false, from);
-        if self.policy.sources[0].successes {
-            rows.extend(self.asked(scope, true, successes_from));
-        }
-        let span = WholeSpan::Recent {
-            failures_from: Timestamp(from),
-            successes_from: Timestamp(successes_from),
-            to: Timestamp(self.now),
-        };
-        if !self.read(scope, rows, span) {
+        let (now, long_to) = (Timestamp(self.now), self.long_to.map(Timestamp));
+        let source = &self.policy.sources[0];
+        let present = plan::present(now, source, &self.coverage(scope), long_to, is_long);
+        let Some((span, reaches_back)) = present else { return false };
+        if !self.read_span(scope, span) {
             return false;
         }
-        if is_long {
+        if reaches_back {
             self.long_to = Some(self.now);
         }
+        for _ in 0..self.parts {
+            let gap = plan::oldest_gap(&self.policy.sources[0], &self.coverage(scope));
+            let Some(span) = gap else { break };
+            if !self.read_span(scope, span) {
+                return false;
+            }
+        }
         !(self.polls + 1).is_multiple_of(5) || self.sweep(scope)
+    }
+
+    fn coverage(&self, scope: &Scope) -> Coverage {
+        self.facts().coverage.get(&scope.key()).cloned().unwrap_or_default()
+    }
+
+    /// Reads what the report holds of a span.
+    fn read_span(&mut self, scope: &Scope, span: WholeSpan) -> bool {
+        let WholeSpan::Recent { failures_from, successes_from, to } = span else { return false };
+        let mut rows = self.asked_until(scope, false, failures_from.0, to.0);
+        if self.policy.sources[0].successes {
+            rows.extend(self.asked_until(scope, true, successes_from.0, to.0));
+        }
+        self.read(scope, rows, span)
     }
 
     fn look_back(&mut self, scope: &Scope) -> bool {
@@ -325,7 +329,17 @@ impl World {
 
     /// The rows that the report answers with.
     pub fn asked(&self, scope: &Scope, is_success: bool, from: i64) -> Vec<Row<'static>> {
-        let span = Timestamp(from)..=Timestamp(self.now);
+        self.asked_until(scope, is_success, from, self.now)
+    }
+
+    fn asked_until(
+        &self,
+        scope: &Scope,
+        is_success: bool,
+        from: i64,
+        to: i64,
+    ) -> Vec<Row<'static>> {
+        let span = Timestamp(from)..=Timestamp(to);
         let is_asked = |row: &&Row<'static>| {
             row.is_success == is_success
                 && span.contains(&row.timestamp)
@@ -345,7 +359,8 @@ impl World {
 
     pub fn begin_read(&mut self) -> u32 {
         self.last_read += 1;
-        self.turn(News::Began { source: SOURCE, read: self.last_read, counts: true });
+        let at = Timestamp(self.now);
+        self.turn(News::Began { source: SOURCE, read: self.last_read, at, counts: true });
         self.last_read
     }
 
@@ -487,7 +502,7 @@ pub fn known(state: &State) -> Vec<String> {
     let mut lines = Vec::new();
     for (name, source) in &state.sources {
         let facts = &source.facts;
-        lines.push(format!("{name} began {}", facts.first_started_at.0));
+        lines.push(format!("{name} began {:?}", facts.first_read_at));
         lines.push(format!("{name} watermark {:?}", facts.watermark));
         lines.extend(sorted(facts.counters.deliveries.iter()));
         lines.extend(sorted(facts.counters.failures.iter()));

@@ -53,7 +53,7 @@ pub fn key(name: &str, source: &str, postback: Option<u64>) -> AlertKey {
 /// What is known of a source's reading, by the wall clock.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Sight {
-    /// The end of the last whole read, over all scopes; `None` before the first.
+    /// When a whole read last moved the front, over all scopes; `None` before the first.
     pub whole_at: Option<Timestamp>,
     /// When this process began to read.
     pub started_at: Timestamp,
@@ -72,9 +72,11 @@ pub fn judge_sight(now: Timestamp, policy: &SourcePolicy, sight: &Sight) -> [Ver
     let warning = blind_after(policy);
     let critical = BLIND_CRITICAL.max(warning);
     let waits_since =
-        [sight.whole_at, Some(sight.started_at), sight.arriving_at].into_iter().flatten().max();
+        [sight.whole_at, Some(sight.started_at), sight.arriving_at].into_iter().flatten();
+    // A moment to come was told by a clock that has been set back since.
+    let waits_since = waits_since.filter(|&since| since <= now).max();
     let waited = waits_since.map_or(Duration::ZERO, |since| now.since(since));
-    let has_seen = sight.whole_at.is_some_and(|at| now.since(at) <= warning);
+    let has_seen = sight.whole_at.is_some_and(|at| at <= now && now.since(at) <= warning);
     [warning, critical].map(|limit| match (waited > limit, has_seen) {
         (true, _) => Verdict::True,
         (false, true) => Verdict::False,

@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 use super::{AlertFacts, AlertStatus, Notice, NoticeReason};
+use crate::domain::alert::builtin;
 use crate::domain::alert::{Alert, AlertEnd, AlertKey, Status};
 use crate::domain::delivery::Identity;
 use crate::domain::policy::{Policy, Route, Timing};
@@ -114,9 +115,12 @@ fn routes<'a>(
 
 /// Writes every notice that is due, each with its fallback receivers, and notes
 /// in its batch what it tells. Touched batches are added to `touched`; finished ones are gone.
+/// What a rule says of a source that is `catching_up` waits: it may be over by the
+/// moment at which the past ends, and is then told once.
 pub fn plan(
     now: Timestamp,
     policy: &Policy,
+    catching_up: &BTreeSet<String>,
     alerts: &BTreeMap<AlertKey, Alert>,
     batches: &mut BTreeMap<BatchKey, Batch>,
     touched: &mut BTreeSet<BatchKey>,
@@ -125,6 +129,12 @@ pub fn plan(
     for (key, batch) in batches.iter_mut() {
         if forget_untold(alerts, batch) {
             touched.insert(key.clone());
+        }
+        let waits = |key: &AlertKey| {
+            catching_up.contains(&key.source) && builtin::rule(&key.rule).is_none()
+        };
+        if batch.members.keys().any(waits) {
+            continue;
         }
         if let Some(reason) = reason_to_notify(now, alerts, batch) {
             let notice = write_notice(now, policy, key, batch, reason, alerts);

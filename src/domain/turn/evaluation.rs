@@ -4,7 +4,7 @@
 use std::collections::{BTreeSet, HashSet};
 
 use super::{RuleTally, Stopwatch, Turn};
-use crate::domain::alert::builtin::{self, POSTBACK_DEACTIVATED, SOURCE_BLIND};
+use crate::domain::alert::builtin::{self, POSTBACK_DEACTIVATED};
 use crate::domain::alert::{
     Alert, AlertEnd, AlertKey, EXPIRES_AFTER, Proof, Status, Story, Transition, story,
 };
@@ -175,7 +175,7 @@ impl Turn<'_> {
         let newest = window.counts(group).map_or(Timestamp(0), |counts| counts.newest_failure);
         let is_newer = newest > alert.newest_failure;
         alert.newest_failure = alert.newest_failure.max(newest);
-        let is_late = self.now.since(moment.at) > late_after(policy, every);
+        let is_late = self.seen_at.since(moment.at) > late_after(policy, every);
         let transition = alert.advance(moment.at, every, rule, &verdicts, is_late, |alert| {
             proof(&moment, rule, place, group, alert)
         });
@@ -224,21 +224,6 @@ impl Turn<'_> {
         self.alerts.insert(key.clone());
     }
 
-    /// `source-blind`, by the wall clock.
-    pub(super) fn judge_sights(&mut self) {
-        let Some(rule) = builtin::rule(SOURCE_BLIND) else { return };
-        for policy in &self.policy.sources {
-            let Some(source) = self.state.sources.get(&policy.name) else { continue };
-            let sight = source.sight(self.policy, &policy.name);
-            let trouble = source.sight.trouble.clone();
-            let verdicts = builtin::judge_sight(self.now, policy, &sight);
-            let key = builtin::key(SOURCE_BLIND, &policy.name, None);
-            self.advance_builtin(&rule, key, &verdicts, |_| {
-                builtin::tell_blind(policy, &sight, trouble.as_deref())
-            });
-        }
-    }
-
     /// `postback-deactivated`, when a postback's status changed.
     pub(super) fn judge_postback(&mut self, policy: &SourcePolicy, id: u64, is_active: bool) {
         let Some(rule) = builtin::rule(POSTBACK_DEACTIVATED) else { return };
@@ -249,7 +234,7 @@ impl Turn<'_> {
         });
     }
 
-    fn advance_builtin(
+    pub(super) fn advance_builtin(
         &mut self,
         rule: &Rule,
         key: AlertKey,

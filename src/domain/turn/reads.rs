@@ -1,10 +1,10 @@
 //! Reads: their pages, and what their proper end proves.
 
-use std::time::Duration;
-
 use super::{Stopwatch, Turn, WholeSpan};
+use crate::domain::coverage::{Coverage, Span};
 use crate::domain::delivery::{Ended, Fold, Identity, Row};
-use crate::domain::facts::{Coverage, Entry, SecondCount};
+use crate::domain::dims::DimsId;
+use crate::domain::facts::Entry;
 use crate::domain::ingest::{self, Reading, Sighting};
 use crate::domain::policy::SourcePolicy;
 use crate::domain::state::{OpenRead, Record, SourceState};
@@ -14,18 +14,22 @@ use crate::domain::time::Timestamp;
 /// as vanished.
 const MISSES: u8 = 2;
 
-/// Counts of clean successes in one entry of the journal: about a block.
-const COUNTS_PER_ENTRY: usize = 800;
-
-/// And in one commit: a large read must not be held twice.
-const COUNTS_PER_COMMIT: usize = 40_000;
-
 impl<'a> Turn<'a> {
-    pub(super) fn begin_read(&mut self, source: &str, read: u32, counts: bool) {
-        if let Some(source) = self.state.sources.get_mut(source) {
-            source.reads.clear();
-            source.reads.insert(read, OpenRead { counts, ..OpenRead::default() });
+    pub(super) fn begin_read(&mut self, source: &str, read: u32, at: Timestamp, counts: bool) {
+        let Some(state) = self.state.sources.get_mut(source) else { return };
+        state.reads.clear();
+        state.reads.insert(read, OpenRead { at, counts, ..OpenRead::default() });
+        if state.facts.first_read_at.is_none() {
+            state.facts.first_read_at = Some(at);
+            let source = source.to_owned();
+            self.changes.records.push(Record::Source { source, first_read_at: Some(at) });
         }
+    }
+
+    /// A page whose read is not known any more was seen now.
+    fn seen_at(&self, source: &str, read: u32) -> Timestamp {
+        let open = self.state.sources.get(source).and_then(|source| source.reads.get(&read));
+        open.map_or(self.now, |open| open.at)
     }
 
     pub(super) fn read_rows(
@@ -36,8 +40,13 @@ impl<'a> Turn<'a> {
     ) {
         let policy = self.policy;
         let Some(policy) = policy.source(source) else { return };
-        for row in rows {
-            self.read_row(policy, read, &row);
+        self.seen_at = self.seen_at(source, read);
+        // In the order in which they happened: what is first shown together tells
+        // the first reason, and an earlier episode before a later one.
+        let mut rows: Vec<Row<'_>> = rows.collect();
+        rows.sort_by_key(Fold::of);
+        for row in &rows {
+            self.read_row(policy, read, row);
         }
         if let Some(source) = self.state.sources.get_mut(source)
             && policy.scope_keys().any(|scope| !source.facts.is_looked_back(scope))
@@ -63,16 +72,17 @@ impl<'a> Turn<'a> {
             self.changes.records.push(Record::Dims { source, id: dims, dims: record });
         }
         self.learn_names(&policy.name, row);
-        let reading = Reading { now: self.now, policy, commit: self.changes.commit };
+        let reading = Reading { now: self.seen_at, policy, commit: self.changes.commit };
         let Some(source) = self.state.sources.get_mut(&policy.name) else { return };
         note_status(source, row);
+        source.shows_attempts |= is_earlier_attempt(source, identity, read, row);
         let sighting = ingest::reconcile(reading, &source.facts, identity, dims, row);
         match sighting {
             Sighting::Repeat => self.tally.repeated += 1,
             Sighting::CleanSuccess => {
                 self.tally.repeated += 1;
-                if let Some(open) = source.reads.get_mut(&read).filter(|open| open.counts) {
-                    open.clean.push((row.timestamp, dims, identity.0 as u32));
+                if let Some(open) = source.reads.get_mut(&read) {
+                    open.note_success(row, identity, dims);
                 }
             }
             Sighting::New(delivery) => {
@@ -125,9 +135,8 @@ impl<'a> Turn<'a> {
         let policy = self.policy;
         let Some(policy) = policy.source(source) else { return };
         let Some(state) = self.state.sources.get_mut(source) else { return };
-        if state.reads.remove(&read).is_none() {
-            return;
-        }
+        let Some(open) = state.reads.remove(&read) else { return };
+        self.seen_at = open.at;
         match span {
             WholeSpan::Lookback { to, successes_since } => {
                 state.sight.arriving_at = None;
@@ -136,18 +145,16 @@ impl<'a> Turn<'a> {
                 if known.is_some_and(|known| known.front.is_some()) {
                     return;
                 }
-                let coverage =
-                    Coverage { since: successes_since, front: Some(to), are_successes_read: false };
-                self.cover(policy, scope, coverage, stopwatch);
+                self.cover(policy, scope, Coverage::begin(successes_since, to), stopwatch);
             }
             WholeSpan::Recent { failures_from, successes_from, to } => {
-                let before = state.facts.coverage.get(&scope).copied();
-                let since = before.map_or(successes_from, |before| before.since);
+                let known = state.facts.coverage.get(&scope).cloned();
+                let first = || Coverage { since: successes_from, ..Coverage::default() };
+                let mut coverage = known.unwrap_or_else(first);
+                coverage.take(failures_from, policy.successes.then_some(successes_from), to);
                 if policy.successes {
                     self.note_missing(policy, scope, read, failures_from.max(successes_from), to);
                 }
-                let coverage =
-                    Coverage { since, front: Some(to), are_successes_read: policy.successes };
                 self.cover(policy, scope, coverage, stopwatch);
             }
             WholeSpan::Older { from, to } => {
@@ -156,9 +163,26 @@ impl<'a> Turn<'a> {
                     self.note_missing(policy, scope, read, from, to);
                 }
             }
+            WholeSpan::Back { postback, from } => self.look_back_at(policy, postback, from, &open),
         }
         self.give_up_exhausted(policy);
         self.compare_row_statuses(policy);
+    }
+
+    /// Takes in what was read of one postback's past: the last success in it.
+    fn look_back_at(
+        &mut self,
+        policy: &SourcePolicy,
+        postback: u64,
+        from: Timestamp,
+        open: &OpenRead,
+    ) {
+        let Some(state) = self.state.sources.get(&policy.name) else { return };
+        let of = |dims: &DimsId| state.facts.dims.get(*dims).postback == postback;
+        let last = open.last_success.iter().filter(|(dims, _)| of(dims));
+        let last = last.map(|(&dims, &at)| (dims, at)).max_by_key(|&(dims, at)| (at, dims));
+        let span = Span { from, to: state.facts.successes_since() };
+        self.record(&policy.name, Entry::Back { postback, span, last });
     }
 
     /// Where the list of postbacks cannot be read, the newest row of each tells.
@@ -178,11 +202,15 @@ impl<'a> Turn<'a> {
         &mut self,
         policy: &SourcePolicy,
         scope: u64,
-        coverage: Coverage,
+        mut coverage: Coverage,
         stopwatch: Stopwatch<'_>,
     ) {
         let Some(state) = self.state.sources.get_mut(&policy.name) else { return };
-        state.facts.coverage.insert(scope, coverage);
+        let before = state.facts.coverage.get(&scope).and_then(|before| before.front);
+        if coverage.islands.is_empty() || coverage.front > before {
+            coverage.moved_at = self.now;
+        }
+        state.facts.coverage.insert(scope, coverage.clone());
         state.sight.trouble = None;
         self.changes.records.push(Record::Coverage {
             source: policy.name.clone(),
@@ -225,34 +253,9 @@ impl<'a> Turn<'a> {
     }
 
     fn forget_coverage(&mut self, policy: &SourcePolicy, scope: u64) {
-        let since = Timestamp::default();
-        let coverage = Coverage { since, front: None, are_successes_read: false };
+        let coverage = Coverage::default();
         let source = policy.name.clone();
         self.changes.records.push(Record::Coverage { source, scope, coverage });
-    }
-
-    /// Replaces the clean successes of a whole read's span by what it showed, the
-    /// earliest first, as much as fits one commit. Each part stands for itself,
-    /// and the front moves only after the last: a crash in between repeats them.
-    pub(super) fn count_some(&mut self, source: &str, scope: u64, read: u32, span: WholeSpan) {
-        let WholeSpan::Recent { successes_from, to, .. } = span else { return };
-        let policy = self.policy;
-        let Some(policy) = policy.source(source).filter(|policy| policy.successes) else { return };
-        let Some(state) = self.state.sources.get_mut(source) else { return };
-        let since = state.facts.coverage.get(&scope).map_or(successes_from, |known| known.since);
-        let Some(open) = state.reads.get_mut(&read) else { return };
-        let from = open.seal(successes_from.max(since + Duration::from_secs(1)), to);
-        // A wall clock that went back asks for a span that ends before it begins.
-        if from > to {
-            return;
-        }
-        let counts = open.take_earliest(COUNTS_PER_COMMIT);
-        let until = if open.clean.is_empty() { to } else { last_second(&counts) };
-        open.counting_from = Some(until + Duration::from_secs(1));
-        self.tally.uncounted = open.clean.len() as u64;
-        for (from, to, counts) in in_small_spans(from, until, &counts) {
-            self.record(&policy.name, Entry::Successes { scope, from, to, counts });
-        }
     }
 
     /// Looks for failing deliveries that a whole read of their span did not show.
@@ -264,7 +267,7 @@ impl<'a> Turn<'a> {
         from: Timestamp,
         to: Timestamp,
     ) {
-        let now = self.now;
+        let now = self.seen_at;
         let Some(scope) = policy.scopes.iter().find(|known| known.key() == scope) else { return };
         let Some(state) = self.state.sources.get_mut(&policy.name) else { return };
         let facts = &mut state.facts;
@@ -291,7 +294,7 @@ impl<'a> Turn<'a> {
 
     fn give_up_exhausted(&mut self, policy: &SourcePolicy) {
         let Some(state) = self.state.sources.get(&policy.name) else { return };
-        let reading = Reading { now: self.now, policy, commit: self.changes.commit };
+        let reading = Reading { now: self.seen_at, policy, commit: self.changes.commit };
         let exhausted = ingest::exhausted(reading, &state.facts);
         self.record_deliveries(policy, exhausted);
     }
@@ -299,7 +302,7 @@ impl<'a> Turn<'a> {
     /// Ends what still failed when its postback was switched off.
     pub(super) fn abandon(&mut self, policy: &SourcePolicy, postback: u64) {
         let Some(state) = self.state.sources.get(&policy.name) else { return };
-        let reading = Reading { now: self.now, policy, commit: self.changes.commit };
+        let reading = Reading { now: self.seen_at, policy, commit: self.changes.commit };
         let abandoned = ingest::abandoned(reading, &state.facts, postback);
         self.record_deliveries(policy, abandoned);
     }
@@ -317,90 +320,14 @@ fn note_status(source: &mut SourceState, row: &Row<'_>) {
     }
 }
 
-impl OpenRead {
-    /// Sorts what was read, once, and tells from where on it is to be counted.
-    fn seal(&mut self, from: Timestamp, to: Timestamp) -> Timestamp {
-        *self.counting_from.get_or_insert_with(|| {
-            self.clean.retain(|(at, _, _)| (from..=to).contains(at));
-            self.clean.sort_unstable_by(|one, other| other.cmp(one));
-            self.clean.dedup();
-            from
-        })
-    }
-
-    /// Takes the earliest, whole seconds of them, and counts them by labels.
-    fn take_earliest(&mut self, about: usize) -> Vec<SecondCount> {
-        let mut place = self.clean.len().saturating_sub(about);
-        while place > 0 && self.clean[place - 1].0 == self.clean[place].0 {
-            place -= 1;
-        }
-        let taken = self.clean.split_off(place);
-        let mut counts: Vec<SecondCount> = Vec::new();
-        for (at, dims, _) in taken.into_iter().rev() {
-            match counts.last_mut().filter(|last| last.at == at && last.dims == dims) {
-                Some(last) => last.count += 1,
-                None => counts.push(SecondCount { at, dims, count: 1 }),
-            }
-        }
-        counts
-    }
-}
-
-fn last_second(counts: &[SecondCount]) -> Timestamp {
-    counts.last().map_or(Timestamp(0), |of| of.at)
-}
-
-/// Cuts counts into spans that together are `from..=to`, each small enough for
-/// one block of the journal.
-fn in_small_spans(
-    from: Timestamp,
-    to: Timestamp,
-    counts: &[SecondCount],
-) -> Vec<(Timestamp, Timestamp, Vec<SecondCount>)> {
-    let mut spans = Vec::new();
-    let (mut begin, mut held) = (from, Vec::new());
-    for second in counts.chunk_by(|one, next| one.at == next.at) {
-        if !held.is_empty() && held.len() + second.len() > COUNTS_PER_ENTRY {
-            spans.push((begin, Timestamp(second[0].at.0 - 1), std::mem::take(&mut held)));
-            begin = second[0].at;
-        }
-        held.extend_from_slice(second);
-    }
-    spans.push((begin, to, held));
-    spans
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::domain::dims::DimsId;
-
-    #[test]
-    fn spans_of_counts_meet_without_gap_or_overlap() {
-        let counts: Vec<SecondCount> = (0..50)
-            .flat_map(|second| (0..100).map(move |dims| (second * 3, dims)))
-            .map(|(at, dims)| SecondCount { at: Timestamp(at), dims: DimsId(dims), count: 1 })
-            .collect();
-        let spans = in_small_spans(Timestamp(-5), Timestamp(200), &counts);
-        assert_eq!(spans.first().map(|span| span.0), Some(Timestamp(-5)));
-        assert_eq!(spans.last().map(|span| span.1), Some(Timestamp(200)));
-        for pair in spans.windows(2) {
-            assert_eq!(pair[0].1.0 + 1, pair[1].0.0);
-        }
-        let held: Vec<SecondCount> = spans.into_iter().flat_map(|span| span.2).collect();
-        assert_eq!(held, counts);
-    }
-
-    #[test]
-    fn a_large_read_is_counted_in_parts_of_whole_seconds() {
-        let row = |(at, identity)| (Timestamp(at), DimsId(0), identity);
-        let clean = [(5, 1), (3, 2), (3, 3), (3, 2), (9, 4), (1, 5), (4, 6)].map(row).to_vec();
-        let mut open = OpenRead { counts: true, clean, counting_from: None };
-        assert_eq!(open.seal(Timestamp(2), Timestamp(8)), Timestamp(2));
-        let taken: Vec<(i64, u32)> =
-            open.take_earliest(3).iter().map(|of| (of.at.0, of.count)).collect();
-        assert_eq!(taken, [(3, 2), (4, 1)]);
-        assert_eq!(open.take_earliest(2).len(), 1);
-        assert_eq!(open.take_earliest(2).len(), 0);
-    }
+/// Whether a failing row stands beside another row of its delivery: the network shows
+/// a row for each attempt. Within one read failures come before successes, and one
+/// row that changes is shown once or never goes back.
+fn is_earlier_attempt(source: &SourceState, identity: Identity, read: u32, row: &Row<'_>) -> bool {
+    let Some(slot) = source.facts.deliveries.find(identity) else { return false };
+    let known = source.facts.deliveries.get(slot).newest;
+    !row.is_success
+        && Fold::of(row) < known
+        && !known.opens_episode_after(&Fold::of(row))
+        && (known.is_success || source.facts.deliveries.was_seen(slot, read))
 }

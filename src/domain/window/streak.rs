@@ -10,7 +10,7 @@ use crate::domain::policy::{DeactivationCounts, SourcePolicy};
 use crate::domain::time::Timestamp;
 
 /// The network looks back this far (its documentation, since March 2026).
-const SPAN: Duration = Duration::from_secs(72 * 3600);
+pub const SPAN: Duration = Duration::from_secs(72 * 3600);
 
 /// The delivery method whose postbacks the network switches off.
 const METHOD: &str = "postback";
@@ -70,6 +70,12 @@ impl Streaks {
         failing.map(|(&postback, _)| postback)
     }
 
+    /// The first failure since its last success.
+    pub fn oldest_failure(&self, postback: u64) -> Option<Timestamp> {
+        let (&(at, _), _) = self.by_postback.get(&postback)?.failures.first_key_value()?;
+        Some(at)
+    }
+
     /// The streak of `postback` at `at`, as `deactivation_counts` says. The
     /// bounds differ where the successes of its span were not read.
     pub fn of(&self, facts: &Facts, policy: &SourcePolicy, postback: u64, at: Timestamp) -> Bounds {
@@ -77,7 +83,7 @@ impl Streaks {
             return Bounds { least: 0.0, most: 0.0 };
         };
         let begin = at - SPAN;
-        let known_since = facts.successes_since();
+        let known_since = facts.successes_known_since(postback);
         let is_known = policy.successes
             && (known_since <= begin || streak.last_success.is_some_and(|at| at >= known_since));
         let most = streak.sum_after(policy, begin);

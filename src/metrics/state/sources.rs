@@ -20,6 +20,7 @@ pub fn families(state: &State, policy: &Policy) -> Vec<Family> {
         if let Some(policy) = policy.source(name) {
             families.add_postbacks(policy, source);
         }
+        families.gap.add(&[name], source.facts.gap().as_secs() as f64);
         if let Some(at) = source.facts.watermark {
             families.watermark.add(&[name], at.0 as f64);
         }
@@ -39,6 +40,7 @@ struct Families {
     offers: Family,
     affiliates: Family,
     watermark: Family,
+    gap: Family,
 }
 
 impl Families {
@@ -99,6 +101,11 @@ impl Families {
                 "The time to which the source's data is complete; rules are judged up to here.",
                 &["source"],
             ),
+            gap: Family::gauge(
+                "source_gap_seconds",
+                "Time of the past that was not read whole yet though later time was: what an outage left. It is read oldest first beside the present and falls to 0; while it stands still the past cannot be read, and no rule is judged. The largest over the source's scopes.",
+                &["source"],
+            ),
         }
     }
 
@@ -115,6 +122,7 @@ impl Families {
             self.offers,
             self.affiliates,
             self.watermark,
+            self.gap,
         ]
     }
 

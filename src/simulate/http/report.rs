@@ -18,7 +18,7 @@ use flate2::write::GzEncoder;
 use futures_util::stream;
 
 use super::super::chance::{Purpose, draw};
-use super::super::network::Network;
+use super::super::network::{Delivery, Network};
 use super::super::question::{Format, Question};
 use super::super::row;
 use super::{Shared, whole};
@@ -58,21 +58,21 @@ fn rows(
     request: u64,
     malformed_every: Option<usize>,
 ) -> Vec<u8> {
-    let deliveries = network.deliveries();
-    let mut places: Vec<usize> = network
+    let mut rows: Vec<Delivery> = network
         .places(question.from, question.to)
-        .filter(|&place| question.takes(network, &deliveries[place]))
+        .flat_map(|place| network.rows(place))
+        .filter(|row| question.takes(network, row))
         .collect();
-    if places.is_empty() {
+    if rows.is_empty() {
         return br#"{"pixels":null}"#.to_vec();
     }
-    draw(network.seed, Purpose::Request, request).shuffle(&mut places);
+    draw(network.seed, Purpose::Request, request).shuffle(&mut rows);
     let mut out = br#"{"pixels":["#.to_vec();
-    for (count, place) in places.into_iter().take(CAP).enumerate() {
+    for (count, delivery) in rows.iter().take(CAP).enumerate() {
         if count > 0 {
             out.push(b',');
         }
-        row::write_json(&mut out, network, &deliveries[place]);
+        row::write_json(&mut out, network, delivery);
         if malformed_every.is_some_and(|every| (count + 1).is_multiple_of(every.max(1))) {
             out.push(b',');
             out.extend_from_slice(row::MALFORMED);
@@ -174,20 +174,13 @@ impl Export {
 
     fn fill(&mut self, network: &Network, out: &mut Vec<u8>) -> io::Result<()> {
         for place in self.places.by_ref().take(FRAME_DELIVERIES) {
-            let delivery = &network.deliveries()[place];
-            if !self.question.takes(network, delivery) {
-                continue;
-            }
-            self.rows += 1;
-            match self.format {
-                Format::Csv => write_record(out, &row::csv_record(network, delivery))?,
-                Format::Json => {
-                    row::write_json(out, network, delivery);
-                    out.push(b'\n');
-                    if self.malformed_every.is_some_and(|it| self.rows.is_multiple_of(it.max(1))) {
-                        out.extend_from_slice(row::MALFORMED);
-                        out.push(b'\n');
-                    }
+            for delivery in network.rows(place).filter(|row| self.question.takes(network, row)) {
+                self.rows += 1;
+                let is_malformed =
+                    self.malformed_every.is_some_and(|it| self.rows.is_multiple_of(it.max(1)));
+                match self.format {
+                    Format::Csv => write_record(out, &row::csv_record(network, &delivery))?,
+                    Format::Json => write_line(out, network, &delivery, is_malformed),
                 }
             }
             if out.len() >= FRAME_BYTES {
@@ -206,6 +199,15 @@ impl Export {
         let packed = std::mem::take(zip.get_mut());
         self.zip = Some(zip);
         Ok(packed)
+    }
+}
+
+fn write_line(out: &mut Vec<u8>, network: &Network, delivery: &Delivery, is_malformed: bool) {
+    row::write_json(out, network, delivery);
+    out.push(b'\n');
+    if is_malformed {
+        out.extend_from_slice(row::MALFORMED);
+        out.push(b'\n');
     }
 }
 

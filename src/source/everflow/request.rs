@@ -1,12 +1,14 @@
 //! Sends requests, within the budget and again where that may help. Knows
 //! status, headers and time; never what a body means.
 
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use reqwest::header::{HeaderMap, HeaderValue, RETRY_AFTER};
+use reqwest::header::{DATE, HeaderMap, HeaderValue, RETRY_AFTER};
 use reqwest::{Client, Response};
 use tokio::sync::SemaphorePermit;
+use tokio::time::Instant;
 
 use super::budget::{Gate, MAX_PAUSE};
 use super::refusal::{self, About, Failure, Retry};
@@ -71,6 +73,8 @@ pub(super) struct Caller {
     pub(super) gate: Gate,
     pub(super) clock: crate::clock::Clock,
     pub(super) metrics: std::sync::Arc<crate::metrics::Metrics>,
+    /// The `Date` of the last reply, and when it came.
+    pub(super) told: Mutex<Option<(Timestamp, Instant)>>,
 }
 
 impl Caller {
@@ -110,6 +114,7 @@ impl Caller {
             self.about().transport(error)
         })?;
         self.count(call.endpoint, response.status().as_str());
+        self.note_time(response.headers());
         if !response.status().is_success() {
             return Err(self.refusal(call.endpoint, response).await);
         }
@@ -124,6 +129,21 @@ impl Caller {
     /// The next part of a body.
     pub(super) async fn chunk(&self, answer: &mut Answer<'_>) -> Result<Option<Bytes>, Failure> {
         answer.response.chunk().await.map_err(|error| self.about().transport(error))
+    }
+
+    /// Counted on from there by a clock that nobody sets: rows bear the network's
+    /// time, and the machine's may be wrong.
+    pub(super) fn time(&self) -> Option<Timestamp> {
+        let told = *self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        told.map(|(at, came_at)| at + self.clock.passed(came_at))
+    }
+
+    fn note_time(&self, headers: &HeaderMap) {
+        let date = headers.get(DATE).and_then(|value| date(value.to_str().ok()?));
+        if let Some(at) = date {
+            let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+            *told = Some((at, Instant::now()));
+        }
     }
 
     async fn send(&self, call: &Call) -> reqwest::Result<Response> {
@@ -169,7 +189,7 @@ impl Caller {
         if status != 429 && status < 500 {
             return None;
         }
-        let now = self.clock.now();
+        let now = self.time().unwrap_or_else(|| self.clock.now());
         let told =
             headers.get(RETRY_AFTER).and_then(|value| retry_after(value.to_str().ok()?, now));
         told.or_else(|| (status == 429).then(|| until_window_turns(now, fastrand::f64())))
@@ -220,8 +240,13 @@ fn retry_after(value: &str, now: Timestamp) -> Option<Duration> {
     if let Ok(seconds) = value.trim().parse() {
         return Some(Duration::from_secs(seconds));
     }
+    date(value).map(|at| at.since(now))
+}
+
+/// As HTTP writes dates.
+fn date(value: &str) -> Option<Timestamp> {
     let date = jiff::fmt::rfc2822::DateTimeParser::new().parse_timestamp(value.trim()).ok()?;
-    Some(Timestamp(date.as_second()).since(now))
+    Some(Timestamp(date.as_second()))
 }
 
 /// To the next multiple of 30 s, and up to 2 s more by chance (0 to 1). Where

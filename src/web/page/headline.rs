@@ -142,6 +142,10 @@ fn unseen(now: Timestamp, policy: &Policy, state: &State, source: &SourcePolicy)
     match (&known.sight.trouble, is_blind(state, name)) {
         (_, true) => Some(format!("{name} is blind, {waited}: failures there show nowhere.")),
         (Some(trouble), false) => Some(format!("{name}: {waited}. The last poll said: {trouble}")),
+        (None, false) if !known.facts.gap().is_zero() => Some(format!(
+            "{name}: the last {} are still being read after an outage.",
+            age(now.since(known.facts.watermark.unwrap_or(now)))
+        )),
         (None, false) if is_late => Some(format!("{name}: {waited}.")),
         (None, false) => None,
     }

@@ -1,9 +1,12 @@
 //! The sources and how far they were read: every other section is only as good
 //! as this one.
 
+use std::time::Duration;
+
 use maud::{Markup, html};
 
-use super::words::{age, ago, name, number};
+use super::words::{age, ago, moment, name, number};
+use crate::domain::coverage::{Coverage, Span};
 use crate::domain::policy::{Policy, Scope, SourcePolicy};
 use crate::domain::state::{SourceState, State};
 use crate::domain::time::Timestamp;
@@ -73,6 +76,14 @@ fn sight(
             html! { "the first look-back of " (age(source.lookback)) " is under way" },
         ),
         (false, None, _) => shown("unknown", "not read yet", read),
+        (false, Some(_), None) if !known.facts.gap().is_zero() => shown(
+            "unknown",
+            "catching up",
+            html! {
+                "the present is read; " (age(known.facts.gap()))
+                " of the past are still to be read, oldest first, and rules are judged as that goes on"
+            },
+        ),
         (false, Some(_), Some(_)) => shown("warning", "last poll failed", read),
         (false, Some(_), None) => shown("well", "in sight", read),
     }
@@ -105,29 +116,48 @@ fn figures(now: Timestamp, source: &SourcePolicy, known: &SourceState) -> Markup
     }
 }
 
+/// How far each scope was read, and what is missing before the present.
 fn scopes(now: Timestamp, source: &SourcePolicy, known: &SourceState) -> Markup {
-    let front =
-        |scope: &Scope| known.facts.coverage.get(&scope.key()).and_then(|coverage| coverage.front);
+    let nothing = Coverage::default();
+    let of = |scope: &Scope| known.facts.coverage.get(&scope.key()).unwrap_or(&nothing);
+    let is_plain = source.scopes.len() < 2 && known.facts.gap().is_zero();
     html! {
-        @if source.scopes.len() > 1 {
+        @if !is_plain {
             div.scroll {
                 table {
-                    thead { tr { th scope="col" { "scope" } th scope="col" { "read whole" } } }
+                    thead { tr {
+                        th scope="col" { "scope" }
+                        th scope="col" { "read whole up to" }
+                        th scope="col" { "missing" }
+                    } }
                     tbody {
                         @for scope in &source.scopes {
                             tr {
                                 th scope="row" { (described(scope)) }
                                 td {
-                                    @match front(scope) {
+                                    @match of(scope).front {
                                         Some(at) => (ago(now, at)),
                                         None => "not yet",
                                     }
                                 }
+                                td { (missing(of(scope))) }
                             }
                         }
                     }
                 }
             }
+        }
+    }
+}
+
+fn missing(coverage: &Coverage) -> Markup {
+    let gaps: Vec<Span> = coverage.gaps().collect();
+    let total: Duration = gaps.iter().map(Span::length).sum();
+    html! {
+        @match gaps.as_slice() {
+            [] => "nothing",
+            [gap] => { (age(total)) ", from " (moment(gap.from)) " to " (moment(gap.to)) },
+            [first, ..] => { (age(total)) " in " (gaps.len()) " spans, from " (moment(first.from)) },
         }
     }
 }
