@@ -5,6 +5,8 @@
 mod counters;
 #[path = "scenarios/cures.rs"]
 mod cures;
+#[path = "scenarios/deactivation.rs"]
+mod deactivation;
 #[path = "scenarios/folding.rs"]
 mod folding;
 #[path = "scenarios/life.rs"]

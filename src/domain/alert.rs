@@ -10,6 +10,7 @@ use super::notify::{Cause, Reading, Sample};
 use super::rules::evaluate::Verdict;
 use super::rules::{Label, Rule, Severity};
 use super::time::{Timestamp, seconds};
+use super::window::in_a_row::InARow;
 
 pub mod builtin;
 pub mod story;
@@ -101,6 +102,8 @@ pub struct Story {
     /// Every label that is constant in the group, and the rule's own.
     pub labels: BTreeMap<String, String>,
     pub summary: String,
+    /// The failures in a row that it is about, kept up to date while it lasts.
+    pub in_a_row: Option<InARow>,
     pub readings: Vec<Reading>,
     pub cause: Option<Cause>,
     pub samples: Vec<Sample>,

@@ -283,6 +283,7 @@ pub fn alert_facts(policy: &Policy, alert: &Alert) -> Option<AlertFacts> {
         began_at,
         fired_at,
         readings: story.readings,
+        in_a_row: story.in_a_row,
         cause: story.cause,
         samples: story.samples,
         notes,
