@@ -21,5 +21,7 @@ mod sight;
 mod simulation;
 #[path = "scenarios/windows.rs"]
 mod windows;
+#[path = "scenarios/witness.rs"]
+mod witness;
 #[path = "scenarios/world.rs"]
 mod world;

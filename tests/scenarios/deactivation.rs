@@ -80,6 +80,19 @@ fn a_reminder_tells_how_far_it_has_come_since() {
 }
 
 #[test]
+fn a_postback_is_seen_to_be_active_again_though_the_clock_was_set_back() {
+    let mut world = failed_in_a_row(DeactivationCounts::Deliveries, 10);
+    world.skew = HOUR;
+    world.list = Some(BTreeMap::from([(1, false)]));
+    world.pass(120);
+    assert_eq!(world.shows("postback-deactivated"), "critical");
+    world.skew = 0;
+    world.list = Some(BTreeMap::from([(1, true)]));
+    world.pass(120);
+    assert_eq!(world.shows("postback-deactivated"), "inactive");
+}
+
+#[test]
 fn a_postback_that_was_switched_off_and_is_active_again_is_told_both_times() {
     let mut world = failed_in_a_row(DeactivationCounts::Deliveries, 10);
     world.list = Some(BTreeMap::from([(1, false)]));

@@ -273,3 +273,20 @@ fn a_failed_commit_tells_nothing_and_the_next_turn_tells_it() {
     world.pass(120);
     assert_eq!(world.told(), ["ops: first [failing critical]"]);
 }
+
+#[test]
+fn an_alert_whose_receiver_was_renamed_is_told_to_the_one_that_it_has_now() {
+    let mut world = World::calm(policy(vec![failing("failing")]));
+    world.fail_many("bad", 3);
+    world.pass(180);
+    assert_eq!(world.told(), ["ops: first [failing critical]"]);
+    world.policy.routes = vec![route(&["night"])];
+    world.refusing = vec!["ops".into()];
+    world.restart_changed();
+    world.restart();
+    world.pass(60);
+    assert_eq!(world.told()[1..], ["night: first [failing critical]"]);
+    world.succeed("after");
+    world.pass(900);
+    assert!(world.told().contains(&"night: resolved [failing resolved]".to_owned()));
+}
