@@ -5,6 +5,8 @@
 mod counters;
 #[path = "scenarios/cures.rs"]
 mod cures;
+#[path = "scenarios/deactivation.rs"]
+mod deactivation;
 #[path = "scenarios/folding.rs"]
 mod folding;
 #[path = "scenarios/life.rs"]
@@ -21,5 +23,7 @@ mod sight;
 mod simulation;
 #[path = "scenarios/windows.rs"]
 mod windows;
+#[path = "scenarios/witness.rs"]
+mod witness;
 #[path = "scenarios/world.rs"]
 mod world;

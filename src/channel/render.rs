@@ -1,6 +1,7 @@
 //! From a notice to the text that every channel shows: what is broken, since
 //! when, how much, why, and where to look. Pure; the renderings only lay it out.
 
+use crate::domain::alert::builtin::POSTBACK_DEACTIVATED;
 use crate::domain::notify::{AlertFacts, AlertStatus, Cause, Notice, NoticeReason, Reading};
 use crate::domain::rules::Severity;
 use crate::domain::time::Timestamp;
@@ -93,7 +94,8 @@ pub fn compose(notice: &Notice, link: &Link) -> Letter {
     let zone = Zone::named(&notice.timezone);
     let alerts = &notice.alerts;
     let full = alerts.iter().take(FULL).map(|alert| entry(notice, alert, &zone)).collect();
-    let rows = alerts.iter().skip(FULL).take(ROWS).map(|alert| row(notice, alert, &zone)).collect();
+    let rows = alerts.iter().skip(FULL).take(ROWS);
+    let rows = rows.map(|alert| short_row(notice, alert, &zone)).collect();
     Letter {
         tone: tone_of_all(alerts),
         headline: headline(notice),
@@ -217,7 +219,10 @@ fn entry(notice: &Notice, alert: &AlertFacts, zone: &Zone) -> Entry {
             .filter(|_| !is_cured)
             .map(|cause| clean(&cause.advice, 400))
             .filter(|advice| !advice.is_empty()),
-        notes: alert.notes.iter().take(5).map(|note| clean(note, 300)).collect(),
+        notes: in_a_row(notice, alert, zone)
+            .into_iter()
+            .chain(alert.notes.iter().take(5).map(|note| clean(note, 300)))
+            .collect(),
         examples: examples.map(|sample| sample::example(sample, zone)).collect(),
         labels: labels(alert),
         rule: clean(&alert.rule, 80),
@@ -234,6 +239,24 @@ fn row(notice: &Notice, alert: &AlertFacts, zone: &Zone) -> Row {
     }
 }
 
+/// The row of an alert that is not told in full: with what it must not lack.
+fn short_row(notice: &Notice, alert: &AlertFacts, zone: &Zone) -> Row {
+    let mut row = row(notice, alert, zone);
+    if let Some(in_a_row) = &alert.in_a_row {
+        row.status = format!("{}; {}", row.status, in_a_row.short());
+    }
+    row
+}
+
+/// The failures in a row, in both countings.
+fn in_a_row(notice: &Notice, alert: &AlertFacts, zone: &Zone) -> Option<String> {
+    let in_a_row = alert.in_a_row.as_ref()?;
+    Some(match is_live(alert) {
+        true => in_a_row.sentence(notice.created_at, |at| zone.clock(at)),
+        false => in_a_row.sentence_at_end(),
+    })
+}
+
 /// Since when and for how long, or how it ended and what that proves.
 fn status(notice: &Notice, alert: &AlertFacts, zone: &Zone) -> String {
     let since = zone.minute(alert.began_at);
@@ -243,6 +266,11 @@ fn status(notice: &Notice, alert: &AlertFacts, zone: &Zone) -> String {
         AlertStatus::Quiet => {
             format!("since {since}; no failures any more, but no success proves a cure")
         }
+        AlertStatus::Resolved { resolved_at } if alert.rule == POSTBACK_DEACTIVATED => format!(
+            "active again since {}, after {} (switched off at {since})",
+            zone.minute(resolved_at),
+            lasted(resolved_at)
+        ),
         AlertStatus::Resolved { resolved_at } => format!(
             "resolved at {}, after {} (since {since})",
             zone.minute(resolved_at),

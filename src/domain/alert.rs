@@ -10,6 +10,7 @@ use super::notify::{Cause, Reading, Sample};
 use super::rules::evaluate::Verdict;
 use super::rules::{Label, Rule, Severity};
 use super::time::{Timestamp, seconds};
+use super::window::in_a_row::InARow;
 
 pub mod builtin;
 pub mod story;
@@ -101,6 +102,8 @@ pub struct Story {
     /// Every label that is constant in the group, and the rule's own.
     pub labels: BTreeMap<String, String>,
     pub summary: String,
+    /// The failures in a row that it is about, kept up to date while it lasts.
+    pub in_a_row: Option<InARow>,
     pub readings: Vec<Reading>,
     pub cause: Option<Cause>,
     pub samples: Vec<Sample>,
@@ -222,6 +225,14 @@ impl Alert {
         for ((_, phase), verdict) in self.levels.iter_mut().zip(verdicts) {
             *phase = phase.advance(at, step, *verdict, rule.hold_for);
         }
+        // What was clear when it was last known may hold again by now.
+        let mut fired =
+            self.levels.iter().zip(verdicts).filter(|((_, phase), _)| phase.has_fired());
+        let is_known = fired.all(|(_, verdict)| *verdict != Verdict::Unknown);
+        let proof = |alert: &Alert| match proof(alert) {
+            Proof::Cured if !is_known => Proof::None,
+            proof => proof,
+        };
         let transition = self.settle(at, rule, is_late, proof);
         match transition {
             Transition::Unchanged if before != self.clone_clocks() => Transition::Waiting,
@@ -425,6 +436,23 @@ mod tests {
         check(rule(2, 0), Proof::Cured, "x??x?x", "PPPPPF");
         check(rule(0, 0), Proof::Cured, "x???", "FFFF");
         check(rule(0, 2), Proof::Cured, "x.??..", "FFFFFR");
+    }
+
+    #[test]
+    fn proof_that_comes_while_the_condition_is_unknown_waits_for_it_to_be_known() {
+        let rule = rule(0, 0);
+        let mut alert = new(&rule);
+        let steps = [
+            (Verdict::True, Proof::None, 'F'),
+            (Verdict::False, Proof::None, 'Q'),
+            (Verdict::Unknown, Proof::Cured, 'Q'),
+            (Verdict::False, Proof::Cured, 'R'),
+        ];
+        for (place, (verdict, proof, expected)) in steps.into_iter().enumerate() {
+            let at = Timestamp(10 * place as i64);
+            alert.advance(at, STEP, &rule, &[verdict], false, |_| proof);
+            assert_eq!(letter(&alert), expected, "step {place}");
+        }
     }
 
     #[test]

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::delivery::Identity;
 use super::rules::Severity;
 use super::time::Timestamp;
+use super::window::in_a_row::InARow;
 
 pub mod plan;
 
@@ -65,6 +66,8 @@ pub struct AlertFacts {
     pub fired_at: Timestamp,
     /// What was compared: the value that fired it beside its threshold.
     pub readings: Vec<Reading>,
+    /// Failures in a row, where it is about those.
+    pub in_a_row: Option<InARow>,
     pub cause: Option<Cause>,
     /// Up to three deliveries.
     pub samples: Vec<Sample>,

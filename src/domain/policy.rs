@@ -109,7 +109,7 @@ const ANY_OTHER: u64 = u64::MAX;
 
 /// What the network counts towards switching a postback off. Not documented,
 /// so the user may choose.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum DeactivationCounts {
     Deliveries,
     Attempts,

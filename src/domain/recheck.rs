@@ -13,7 +13,7 @@ use super::rules::Measure;
 use super::state::SourceState;
 use super::time::Timestamp;
 use super::window::Windows;
-use super::window::streak;
+use super::window::in_a_row;
 
 /// Failures by age: how old they are at most, and every how many intervals those
 /// are asked for again. The last reach as far as the look-back.
@@ -163,7 +163,7 @@ fn look(source: &SourcePolicy, facts: &Facts, windows: &Windows, postback: u64) 
     }
     let length = windows.at.since(known_since).max(FIRST_LOOK);
     let first_failure = windows.streaks.oldest_failure(postback)? - Duration::from_secs(1);
-    let from = (known_since - length).max(windows.at - streak::SPAN).max(first_failure);
+    let from = (known_since - length).max(windows.at - in_a_row::SPAN).max(first_failure);
     let scope = traffic_of(source, facts, postback)?;
     let span = Span { from, to: known_since };
     (from < known_since).then_some(Look { postback, question: Question { span, scope } })

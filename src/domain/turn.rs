@@ -218,6 +218,8 @@ impl Turn<'_> {
             self.leave_scopes(source);
         }
         self.recount_windows();
+        let state = &mut *self.state;
+        plan::adopt(now, self.policy, &state.alerts, &mut state.batches, &mut self.batches);
     }
 
     /// Compares the postbacks' configurations with what they were: one that went
@@ -229,7 +231,9 @@ impl Turn<'_> {
         for &(id, told_at, is_active) in statuses {
             let Some(source) = self.state.sources.get_mut(source_name) else { return };
             let before = source.facts.postbacks.get(&id).copied();
-            if before.is_some_and(|b| b.is_active == is_active || told_at < b.changed_at) {
+            // A change that lies ahead was noted before the clock was set back.
+            let is_older = |b: PostbackState| told_at < b.changed_at.min(self.now);
+            if before.is_some_and(|b| b.is_active == is_active || is_older(b)) {
                 continue;
             }
             // What was off when first seen was not switched off under our eyes.

@@ -14,6 +14,7 @@ use super::rules::Rule;
 use super::time::Timestamp;
 
 pub mod group;
+pub mod in_a_row;
 pub mod streak;
 
 use group::{Counts, Group, Grouping, Labels, Totals};

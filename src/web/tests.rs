@@ -9,7 +9,7 @@ use tokio::sync::{Notify, mpsc, oneshot};
 use super::*;
 
 use crate::domain::delivery::Row;
-use crate::domain::policy::{Route, SourcePolicy, Timing};
+use crate::domain::policy::{DeactivationCounts, Route, SourcePolicy, Timing};
 use crate::domain::rules::{Condition, Label, Level, Measure, Op, Rule, Severity};
 use crate::domain::state::State;
 use crate::domain::time::Timestamp;
@@ -72,6 +72,10 @@ fn row(conversion: u32, is_success: bool) -> Row<'static> {
 
 /// One source, read whole 20 s ago: 6 failures of 8 deliveries.
 fn seen(policy: &Policy) -> State {
+    seen_rows(policy, (0..8).map(|place| row(place, place >= 6)).collect())
+}
+
+fn seen_rows(policy: &Policy, rows: Vec<Row<'static>>) -> State {
     let mut state = State::default();
     let read_at = NOW - Duration::from_secs(20);
     let scope = policy.sources[0].scopes[0].key();
@@ -84,7 +88,7 @@ fn seen(policy: &Policy) -> State {
     ];
     for (read, span) in (1..).zip(spans) {
         tell(News::Began { source: "acme", read, at: read_at, counts: read == 2 });
-        let mut rows = (0..8).map(|place| row(place, place >= 6));
+        let mut rows = rows.iter().cloned();
         tell(News::Rows { source: "acme", read, rows: &mut rows });
         tell(News::Whole { source: "acme", scope, read, span, stopwatch: &|| Duration::ZERO });
     }
@@ -148,6 +152,28 @@ fn a_hostile_name_stays_a_name() {
     assert!(page.contains("&lt;script&gt;alert(&quot;1&quot;)&lt;/script&gt;"), "{page}");
     assert!(!page.contains("<script"), "{page}");
     assert!(!page.contains("href=\"javascript:"), "{page}");
+}
+
+#[test]
+fn a_postback_near_its_deactivation_is_shown_in_both_countings_and_with_a_forecast() {
+    let mut policy = policy();
+    let two_minutes_apart = |place: u32| Row {
+        timestamp: NOW - Duration::from_secs(60 + 120 * u64::from(place)),
+        failed_attempts: 1 + place % 2,
+        ..row(place, false)
+    };
+    let rows: Vec<Row<'_>> = (0..6).map(two_minutes_apart).collect();
+    let check = |policy: &Policy, expected: &str| {
+        let page =
+            page::page(NOW, policy, &seen_rows(policy, rows.clone()), &StoreHealth::default())
+                .into_string();
+        assert!(page.contains(expected), "{expected}: {page}");
+    };
+    check(&policy, "<td>6 of 10<");
+    check(&policy, "<td>9 of 10<");
+    check(&policy, "<td>in about 7 min (12:07 UTC)</td>");
+    policy.sources[0].deactivation_counts = DeactivationCounts::Attempts;
+    check(&policy, "<td>at any moment</td>");
 }
 
 #[test]

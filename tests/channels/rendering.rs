@@ -2,7 +2,10 @@
 
 use postwatch::channel::render::{self, blocks, html, plain};
 use postwatch::domain::notify::{AlertFacts, AlertStatus, Notice, NoticeReason};
+use postwatch::domain::policy::DeactivationCounts;
 use postwatch::domain::time::Timestamp;
+use postwatch::domain::window::in_a_row::{InARow, Stand};
+use postwatch::domain::window::streak::Bounds;
 
 use crate::page;
 use crate::support::notices::{self, BEGAN, NASTY};
@@ -153,4 +156,32 @@ fn colours_are_for_terminals() {
     let letter = render::compose(&notices::critical(), &page());
     assert!(!plain::text(&letter).contains('\u{1b}'));
     assert!(plain::coloured(&letter).contains("\u{1b}[31m"));
+}
+
+#[test]
+fn failures_in_a_row_are_told_in_both_countings_in_every_form() {
+    let exactly = |count: f64| Bounds { least: count, most: count };
+    let in_a_row = InARow {
+        postback: 108,
+        deliveries: exactly(6.0),
+        tries: exactly(14.0),
+        limit: 10,
+        counts: DeactivationCounts::Deliveries,
+        first_at: BEGAN,
+        last_at: Timestamp(BEGAN.0 + 450),
+        stand: Stand::Growing,
+    };
+    let near = AlertFacts { in_a_row: Some(in_a_row), ..notices::failing() };
+    let letter = render::compose(&notices::notice(NoticeReason::First, vec![near; 4]), &page());
+    let slack = serde_json::to_string(&blocks::root(&letter)).expect("blocks are JSON");
+    for text in [plain::text(&letter), html::page(&letter), slack] {
+        for needed in [
+            "6 deliveries in a row failed, 14 tries; the network switches off at 10",
+            "comes in about 5 min (03:25 CET)",
+            // The fourth has a line of its own only.
+            "for 8 min; 6 deliveries in a row, 14 tries",
+        ] {
+            assert!(text.contains(needed), "{needed} is missing in\n{text}");
+        }
+    }
 }

@@ -118,7 +118,7 @@ fn whoever_was_told_hears_of_the_end_though_routes_changed_or_the_rule_is_gone()
         let mut world = World::calm(policy(vec![failing("failing")]));
         world.fail_many("bad", 3);
         world.pass(120);
-        world.policy.routes = vec![route(&["others"])];
+        world.policy.routes.insert(0, route(&["others"]));
         if is_rule_removed {
             world.policy.rules.clear();
         }
@@ -171,7 +171,7 @@ fn a_refused_message_goes_to_the_fallback_to_the_last_one() {
     world.refusing = vec!["ops".into()];
     world.fail_many("bad", 3);
     world.pass(120);
-    world.policy.routes = vec![route(&["others"])];
+    world.policy.routes.insert(0, route(&["others"]));
     world.restart_changed();
     world.succeed("cured");
     world.pass(900);
@@ -273,4 +273,21 @@ fn a_failed_commit_tells_nothing_and_the_next_turn_tells_it() {
     }
     world.pass(120);
     assert_eq!(world.told(), ["ops: first [failing critical]"]);
+}
+
+#[test]
+fn an_alert_whose_receiver_was_renamed_is_told_to_the_one_that_it_has_now() {
+    let mut world = World::calm(policy(vec![failing("failing")]));
+    world.fail_many("bad", 3);
+    world.pass(180);
+    assert_eq!(world.told(), ["ops: first [failing critical]"]);
+    world.policy.routes = vec![route(&["night"])];
+    world.refusing = vec!["ops".into()];
+    world.restart_changed();
+    world.restart();
+    world.pass(60);
+    assert_eq!(world.told()[1..], ["night: first [failing critical]"]);
+    world.succeed("after");
+    world.pass(900);
+    assert!(world.told().contains(&"night: resolved [failing resolved]".to_owned()));
 }

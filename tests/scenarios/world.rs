@@ -26,6 +26,37 @@ pub const HOUR: i64 = 3_600;
 pub const DAY: i64 = 24 * HOUR;
 const PAGE: usize = 7;
 
+/// Where in a turn the process dies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Crash {
+    /// Decided, not committed.
+    BeforeCommit,
+    /// Committed; nobody was told of it.
+    AfterCommit,
+}
+
+/// What a commit brought.
+#[derive(Debug)]
+pub enum Event {
+    Alert(AlertKey, Option<Box<Alert>>),
+    Notice(Notice),
+    /// What could prove a cure, before an alert that ended in this commit.
+    Evidence(Evidence),
+}
+
+/// `(affiliate, when)` of what is known and of what happened.
+#[derive(Debug, Default, Clone)]
+pub struct Evidence {
+    /// Every success since then was read.
+    pub known_since: Timestamp,
+    /// Whether a wrong clock ever judged moments that the network had yet to see:
+    /// what failed in them then counts in no window.
+    pub was_ahead: bool,
+    /// Deliveries that failed and did not recover.
+    pub failed: Vec<(u64, Timestamp)>,
+    pub succeeded: Vec<(u64, Timestamp)>,
+}
+
 pub struct World {
     /// Evaluations whose answer was unknown.
     pub unknown: u64,
@@ -46,6 +77,19 @@ pub struct World {
     pub is_network_down: bool,
     /// Parts of a gap that one poll has time for.
     pub parts: usize,
+    /// How far the service's clock is ahead of the network's.
+    pub skew: i64,
+    /// The process dies in the turn after so many more.
+    pub crash: Option<(u32, Crash)>,
+    /// What a dead process must know when it begins anew.
+    dead: Option<Vec<String>>,
+    was_ahead: bool,
+    /// Every message that a channel took, in order, and those it took again.
+    pub delivered: Vec<Notice>,
+    /// What the commits brought, in order, with the network's time.
+    pub events: Vec<(i64, Event)>,
+    /// Mixes the rows of each answer.
+    pub chance: Option<fastrand::Rng>,
     polls: u64,
     /// The end of the last poll with the long overlap.
     long_to: Option<i64>,
@@ -139,6 +183,13 @@ impl World {
             refusing: Vec::new(),
             is_network_down: false,
             parts: usize::MAX,
+            skew: 0,
+            crash: None,
+            dead: None,
+            was_ahead: false,
+            delivered: Vec::new(),
+            events: Vec::new(),
+            chance: None,
             polls: 0,
             long_to: None,
             last_read: 0,
@@ -192,31 +243,98 @@ impl World {
 
     // --- what the service does
 
-    /// One turn and its commit; `false` where the disk refused it.
+    /// The service's clock.
+    pub fn clock(&self) -> i64 {
+        self.now + self.skew
+    }
+
+    /// One turn and its commit; `false` where the disk refused it, or the process
+    /// died of it or before.
     pub fn turn(&mut self, news: News<'_>) -> bool {
-        let (changes, tally) = turn(Timestamp(self.now), &self.policy, &mut self.state, news);
-        self.unknown += tally.rules.iter().map(|rule| rule.unknown).sum::<u64>();
-        if changes.is_empty() {
-            return true;
+        if self.is_dead() {
+            return false;
         }
-        if self.failing_commits > 0 {
+        let crash = self.crash_now();
+        let before = crash.map(|_| known_facts(&self.state));
+        let (changes, tally) = turn(Timestamp(self.clock()), &self.policy, &mut self.state, news);
+        self.unknown += tally.rules.iter().map(|rule| rule.unknown).sum::<u64>();
+        if crash == Some(Crash::BeforeCommit) {
+            self.dead = before;
+            return false;
+        }
+        if self.failing_commits > 0 && !changes.is_empty() {
             self.failing_commits -= 1;
             self.load();
             return false;
         }
-        self.store.commit(Timestamp(self.now), &changes).expect("memory takes it");
-        self.note_notices(&changes);
-        true
+        self.commit(&changes);
+        if crash == Some(Crash::AfterCommit) {
+            self.dead = Some(known_facts(&self.state));
+        }
+        crash.is_none()
     }
 
-    fn note_notices(&mut self, changes: &Changes) {
+    fn commit(&mut self, changes: &Changes) {
+        if !changes.is_empty() {
+            self.store.commit(Timestamp(self.clock()), changes).expect("memory takes it");
+            self.note_commit(changes);
+        }
+    }
+
+    fn crash_now(&mut self) -> Option<Crash> {
+        let (turns, crash) = self.crash.take()?;
+        if turns == 0 {
+            return Some(crash);
+        }
+        self.crash = Some((turns - 1, crash));
+        None
+    }
+
+    pub fn is_dead(&self) -> bool {
+        self.dead.is_some()
+    }
+
+    /// A dead process begins anew; it must know what was committed, and no more.
+    pub fn revive(&mut self) {
+        let Some(before) = self.dead.take() else { return };
+        self.restart_changed();
+        assert_same(&before, &known_facts(&self.state), "a crash");
+    }
+
+    fn note_commit(&mut self, changes: &Changes) {
+        let watermark = self.state.sources.get(SOURCE).and_then(|source| source.facts.watermark);
+        self.was_ahead |= watermark.is_some_and(|at| at.0 > self.now);
+        for record in &changes.records {
+            if let Record::Alert { key, alert } = record {
+                if alert.as_ref().is_none_or(|alert| alert.has_ended()) {
+                    self.events.push((self.now, Event::Evidence(self.evidence())));
+                }
+                let alert = alert.clone();
+                self.events.push((self.now, Event::Alert(key.clone(), alert)));
+            }
+        }
         for record in &changes.records {
             if let Record::Outgoing { outgoing: Some(outgoing), .. } = record
                 && outgoing.tries == 0
                 && outgoing.given_up.is_none()
             {
                 self.notices.push(outgoing.notice.clone());
+                self.events.push((self.now, Event::Notice(outgoing.notice.clone())));
             }
+        }
+    }
+
+    fn evidence(&self) -> Evidence {
+        let facts = self.facts();
+        let failed = facts.deliveries.iter().filter(|delivery| !delivery.newest.is_success);
+        let succeeded = self.rows.values().filter(|row| row.is_success);
+        Evidence {
+            known_since: facts.successes_since(),
+            was_ahead: self.was_ahead,
+            failed: failed.map(|d| (facts.dims.get(d.dims).affiliate, d.timestamp)).collect(),
+            succeeded: succeeded
+                .map(|row| (row.affiliate, row.timestamp.max(row.last_attempt)))
+                .collect(),
         }
     }
 
@@ -226,11 +344,8 @@ impl World {
         let mut fresh = State::default();
         fresh.commit =
             self.store.load(span, &mut |stored| fresh.restore(stored)).expect("memory reads");
-        let (changes, _) = turn(Timestamp(self.now), &self.policy, &mut fresh, News::Started);
-        if !changes.is_empty() {
-            self.store.commit(Timestamp(self.now), &changes).expect("memory takes it");
-        }
-        self.note_notices(&changes);
+        let (changes, _) = turn(Timestamp(self.clock()), &self.policy, &mut fresh, News::Started);
+        self.commit(&changes);
         self.state = fresh;
     }
 
@@ -238,7 +353,7 @@ impl World {
     pub fn restart(&mut self) {
         let before = known(&self.state);
         self.restart_changed();
-        assert_eq!(known(&self.state), before, "after a restart at {}", self.now - NOON);
+        assert_same(&before, &known(&self.state), "a restart");
     }
 
     /// Begins anew, where the policy may have changed.
@@ -349,7 +464,12 @@ impl World {
     }
 
     /// One read in pages; `false` where one of them could not be stored.
-    pub fn read(&mut self, scope: &Scope, rows: Vec<Row<'static>>, span: WholeSpan) -> bool {
+    pub fn read(&mut self, scope: &Scope, mut rows: Vec<Row<'static>>, span: WholeSpan) -> bool {
+        if let Some(chance) = &mut self.chance {
+            let again = rows.iter().filter(|_| chance.u8(..8) == 0).cloned().collect::<Vec<_>>();
+            rows.extend(again);
+            chance.shuffle(&mut rows);
+        }
         let read = self.begin_read();
         for page in rows.chunks(PAGE) {
             self.page(read, page.to_vec());
@@ -369,7 +489,8 @@ impl World {
     }
 
     pub fn end_read(&mut self, scope: &Scope, read: u32, span: WholeSpan) -> bool {
-        if !self.source().reads.contains_key(&read) {
+        let is_open = |world: &World| !world.is_dead() && world.source().reads.contains_key(&read);
+        if !is_open(self) {
             return false;
         }
         let scope = scope.key();
@@ -379,7 +500,7 @@ impl World {
                 break;
             }
         }
-        if !self.source().reads.contains_key(&read) {
+        if !is_open(self) {
             return false;
         }
         self.turn(News::Whole { source: SOURCE, scope, read, span, stopwatch: &|| Duration::ZERO })
@@ -390,6 +511,10 @@ impl World {
         let until = self.now + time;
         while self.now < until {
             self.now = (self.now + 10).min(until);
+            // A dead process comes back at once, or after a while.
+            if self.chance.as_mut().is_none_or(|chance| chance.bool()) {
+                self.revive();
+            }
             self.turn(News::Tick);
             self.send();
             if self.now % 60 == 0 {
@@ -405,11 +530,21 @@ impl World {
         let waiting: Vec<(u64, String)> =
             waiting.map(|(&number, one)| (number, one.notice.receiver.clone())).collect();
         for (number, receiver) in waiting {
+            let Some(outgoing) = self.state.outbox.get(&number).filter(|_| !self.is_dead()) else {
+                continue;
+            };
+            let notice = outgoing.notice.clone();
             let outcome = match self.refusing.contains(&receiver) {
                 true => Outcome::Refused { message: "channel_not_found".into() },
                 false => Outcome::Sent { thread: Some("\"1\"".into()) },
             };
-            self.turn(News::Settled { number, outcome });
+            if !self.refusing.contains(&receiver) {
+                self.delivered.push(notice);
+            }
+            // The answer is kept, however long the disk takes.
+            while !self.turn(News::Settled { number, outcome: outcome.clone() }) && !self.is_dead()
+            {
+            }
         }
     }
 
@@ -499,6 +634,16 @@ fn status_word(status: AlertStatus, severity: Severity) -> &'static str {
 
 /// Everything that must survive a restart, a line each.
 pub fn known(state: &State) -> Vec<String> {
+    let mut lines = known_facts(state);
+    lines.extend(sorted(state.alerts.values().filter(|alert| alert.has_ended())));
+    lines.extend(sorted(state.batches.iter()));
+    lines.extend(sorted(state.outbox.iter()));
+    lines.extend(sorted(state.threads.iter()));
+    lines
+}
+
+/// The same but for messages: one may have become due meanwhile.
+pub fn known_facts(state: &State) -> Vec<String> {
     let mut lines = Vec::new();
     for (name, source) in &state.sources {
         let facts = &source.facts;
@@ -519,11 +664,19 @@ pub fn known(state: &State) -> Vec<String> {
         lines.push(format!("windows at {:?}", source.windows.as_ref().map(|windows| windows.at)));
         lines.extend(sorted(source.active.iter().flatten()));
     }
-    lines.extend(state.alerts.values().map(|alert| format!("{alert:?}")));
-    lines.extend(sorted(state.batches.iter()));
-    lines.extend(sorted(state.outbox.iter()));
-    lines.extend(sorted(state.threads.iter()));
+    lines.extend(sorted(state.alerts.values().filter(|alert| !alert.has_ended())));
     lines
+}
+
+/// Holds two of [`known`] against each other, and shows where they differ.
+pub fn assert_same(before: &[String], after: &[String], what: &str) {
+    let only = |one: &[String], other: &[String]| -> Vec<String> {
+        one.iter().filter(|line| !other.contains(line)).cloned().collect()
+    };
+    if before != after {
+        let (lost, new) = (only(before, after), only(after, before));
+        panic!("changed by {what}\nlost: {}\nnew: {}", lost.join("\n      "), new.join("\n     "));
+    }
 }
 
 fn sorted<T: std::fmt::Debug>(things: impl Iterator<Item = T>) -> Vec<String> {

@@ -88,6 +88,7 @@ pub fn failing() -> AlertFacts {
             reading("failures", "41", ">= 20"),
             reading("failure_rate", "83 %", ">= 50 %"),
         ],
+        in_a_row: None,
         cause: Some(Cause {
             by: "host".to_owned(),
             value: "trk.acme.example".to_owned(),

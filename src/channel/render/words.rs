@@ -80,6 +80,11 @@ impl Zone {
         self.written(at, "%Y-%m-%d %H:%M %Z")
     }
 
+    /// `03:12 CET`.
+    pub fn clock(&self, at: Timestamp) -> String {
+        self.written(at, "%H:%M %Z")
+    }
+
     /// `2026-03-01 03:12:07 CET`.
     pub fn second(&self, at: Timestamp) -> String {
         self.written(at, "%Y-%m-%d %H:%M:%S %Z")

@@ -12,6 +12,7 @@ use crate::domain::policy::SourcePolicy;
 use crate::domain::rules::evaluate::Verdict;
 use crate::domain::rules::{Label, Level, Rule, Severity};
 use crate::domain::time::Timestamp;
+use crate::domain::window::in_a_row::InARow;
 
 pub const SOURCE_BLIND: &str = "source-blind";
 pub const POSTBACK_DEACTIVATED: &str = "postback-deactivated";
@@ -95,6 +96,7 @@ pub fn tell_blind(policy: &SourcePolicy, sight: &Sight, trouble: Option<&str>) -
         labels: BTreeMap::from([("source".to_owned(), policy.name.clone())]),
         summary: format!("{}: postwatch cannot read the network's report", policy.name),
         readings: Vec::new(),
+        in_a_row: None,
         cause: None,
         samples: Vec::new(),
         caveats: Vec::new(),
@@ -107,7 +109,12 @@ pub fn tell_blind(policy: &SourcePolicy, sight: &Sight, trouble: Option<&str>) -
 }
 
 /// Tells that the network switched a postback off, and what still failed then.
-pub fn tell_deactivated(facts: &Facts, policy: &SourcePolicy, postback: u64) -> Story {
+pub fn tell_deactivated(
+    facts: &Facts,
+    policy: &SourcePolicy,
+    postback: u64,
+    in_a_row: Option<InARow>,
+) -> Story {
     let failures: Vec<&Delivery> = newest_failures(facts, postback);
     let abandoned = failures.iter().filter(|delivery| delivery.was_abandoned()).count();
     let mut labels = BTreeMap::from([
@@ -115,10 +122,7 @@ pub fn tell_deactivated(facts: &Facts, policy: &SourcePolicy, postback: u64) -> 
         ("postback".to_owned(), postback.to_string()),
     ]);
     labels.extend(constant_dims(facts, postback));
-    let of = labels
-        .get("affiliate")
-        .and_then(|id| id.parse().ok())
-        .map_or(String::new(), |id| format!(" of {}", facts.affiliate_text(id)));
+    let title = title(facts, &labels, postback);
     let waiting = match abandoned {
         0 => "No failing delivery was waiting for a retry.".to_owned(),
         1 => "1 delivery was still failing; it will not be retried.".to_owned(),
@@ -126,8 +130,9 @@ pub fn tell_deactivated(facts: &Facts, policy: &SourcePolicy, postback: u64) -> 
     };
     Story {
         labels,
-        summary: format!("Postback {postback}{of} was switched off: nothing is delivered any more"),
+        summary: format!("{title} was switched off: nothing is delivered any more"),
         readings: Vec::new(),
+        in_a_row,
         cause: cause(facts, &failures),
         samples: failures.iter().take(3).map(|delivery| sample(facts, delivery)).collect(),
         caveats: Vec::new(),
@@ -144,6 +149,29 @@ pub fn tell_deactivated(facts: &Facts, policy: &SourcePolicy, postback: u64) -> 
                 .to_owned(),
         ],
     }
+}
+
+/// Tells that the postback is active again, where `story` told that it was not.
+pub fn tell_reactivated(facts: &Facts, postback: u64, story: Story) -> Story {
+    let title = title(facts, &story.labels, postback);
+    Story {
+        summary: format!("{title} is active again"),
+        caveats: vec![
+            "What failed or was converted while it was switched off is not delivered later."
+                .to_owned(),
+            "That is no proof that the partner's endpoint works: where it does not, the network \
+             will switch the postback off again."
+                .to_owned(),
+        ],
+        ..story
+    }
+}
+
+/// `Postback 5 of Acme Media (7)`.
+fn title(facts: &Facts, labels: &BTreeMap<String, String>, postback: u64) -> String {
+    let affiliate = labels.get("affiliate").and_then(|id| id.parse().ok());
+    let of = affiliate.map_or(String::new(), |id| format!(" of {}", facts.affiliate_text(id)));
+    format!("Postback {postback}{of}")
 }
 
 fn newest_failures(facts: &Facts, postback: u64) -> Vec<&Delivery> {

@@ -10,7 +10,7 @@ use crate::domain::dims::Dims;
 use crate::domain::facts::Facts;
 use crate::domain::notify::{Cause, Reading, Sample};
 use crate::domain::reason::Reason;
-use crate::domain::rules::evaluate::{Moment, measure};
+use crate::domain::rules::evaluate::{Moment, in_a_row, measure};
 use crate::domain::rules::{Label, Level, Measure, Rule, Severity, Unit};
 use crate::domain::summary::render_summary;
 use crate::domain::window::RuleWindow;
@@ -52,6 +52,7 @@ pub fn tell(
         labels,
         summary,
         readings,
+        in_a_row: if has_streak(rule) { in_a_row(moment, window, group) } else { None },
         cause,
         samples: samples(moment.facts, &failures),
         notes: notes(moment, rule),
@@ -267,14 +268,19 @@ fn built_in_headline(rule: &Rule, vars: &BTreeMap<String, String>) -> String {
 
 fn notes(moment: &Moment<'_>, rule: &Rule) -> Vec<String> {
     let mut notes = Vec::new();
-    if rule.measures().any(|measure| measure == Measure::Streak) {
+    if has_streak(rule) {
         notes.push(format!(
             "After {} failures in a row within 72 h the network switches a postback off; \
-             nothing is delivered after that.",
+             what comes after that is not delivered, and not later either.",
             moment.policy.deactivates_after
         ));
     }
     notes
+}
+
+/// Whether the rule is about failures in a row.
+pub fn has_streak(rule: &Rule) -> bool {
+    rule.measures().any(|measure| measure == Measure::Streak)
 }
 
 fn caveats(moment: &Moment<'_>) -> Vec<String> {

@@ -77,6 +77,31 @@ pub fn enroll(
     }
 }
 
+/// Gives the alerts whose receivers were all taken out of the configuration to
+/// those of their routes now: nobody else would hear of them again. Batches that
+/// got one are added to `touched`.
+pub fn adopt(
+    now: Timestamp,
+    policy: &Policy,
+    alerts: &BTreeMap<AlertKey, Alert>,
+    batches: &mut BTreeMap<BatchKey, Batch>,
+    touched: &mut BTreeSet<BatchKey>,
+) {
+    let routes = policy.routes.iter();
+    let known: BTreeSet<&String> =
+        routes.flat_map(|route| route.to.iter().chain(&route.fallback)).collect();
+    for alert in alerts.values().filter(|alert| alert.severity().is_some() && !is_ended(alert)) {
+        let is_heard = batches.iter().any(|(key, batch)| {
+            known.contains(&key.receiver) && batch.members.contains_key(&alert.key)
+        });
+        if !is_heard {
+            enroll(now, policy, alert, batches);
+            let with_it = batches.iter().filter(|(_, b)| b.members.contains_key(&alert.key));
+            touched.extend(with_it.map(|(key, _)| key.clone()));
+        }
+    }
+}
+
 /// The labels that routes match: the alert's own, its rule and its severity.
 fn routing_labels(alert: &Alert) -> BTreeMap<String, String> {
     let mut labels = alert.story.as_ref().map(|story| story.labels.clone()).unwrap_or_default();
@@ -293,6 +318,7 @@ pub fn alert_facts(policy: &Policy, alert: &Alert) -> Option<AlertFacts> {
         began_at,
         fired_at,
         readings: story.readings,
+        in_a_row: story.in_a_row,
         cause: story.cause,
         samples: story.samples,
         notes,

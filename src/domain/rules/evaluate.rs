@@ -5,6 +5,7 @@ use crate::domain::facts::Facts;
 use crate::domain::policy::SourcePolicy;
 use crate::domain::time::Timestamp;
 use crate::domain::window::group::Group;
+use crate::domain::window::in_a_row::InARow;
 use crate::domain::window::streak::Bounds;
 use crate::domain::window::{RuleWindow, Windows};
 
@@ -93,7 +94,7 @@ fn deliveries(moment: &Moment<'_>, rule: &Rule, window: &RuleWindow, group: &Gro
 fn streak(moment: &Moment<'_>, window: &RuleWindow, group: &Group) -> Option<Bounds> {
     let mut largest = Bounds { least: 0.0, most: 0.0 };
     for postback in window.postbacks(group) {
-        let is_whole = is_read_whole(moment, postback);
+        let is_whole = is_read_whole(moment.facts, moment.policy, postback);
         let one = moment.windows.streaks.of(moment.facts, moment.policy, postback, moment.at);
         largest.least = largest.least.max(if is_whole { one.least } else { 0.0 });
         largest.most = largest.most.max(if is_whole { one.most } else { f64::INFINITY });
@@ -101,16 +102,29 @@ fn streak(moment: &Moment<'_>, window: &RuleWindow, group: &Group) -> Option<Bou
     Some(largest)
 }
 
+/// The failures in a row of the group's postback that has the most of them;
+/// `None` where no postback of it is read whole.
+pub fn in_a_row(moment: &Moment<'_>, window: &RuleWindow, group: &Group) -> Option<InARow> {
+    let whole = window
+        .postbacks(group)
+        .filter(|&postback| is_read_whole(moment.facts, moment.policy, postback));
+    let rows = whole.map(|postback| {
+        moment.windows.streaks.in_a_row(moment.facts, moment.policy, postback, moment.at)
+    });
+    rows.max_by(|one, other| {
+        let (one, other) = (one.counted(), other.counted());
+        one.least.total_cmp(&other.least).then(one.most.total_cmp(&other.most))
+    })
+}
+
 /// Whether the scopes read everything that this postback fires for: a success
 /// outside them would break its streak unseen.
-fn is_read_whole(moment: &Moment<'_>, postback: u64) -> bool {
-    if moment.policy.reads_everything() {
-        return true;
-    }
-    moment.facts.dims.of_postback(postback).all(|dims| {
-        let level = moment.facts.dims.symbols.text(dims.postback_level);
-        moment.policy.reads_whole(level, dims.offer, dims.affiliate)
-    })
+pub fn is_read_whole(facts: &Facts, policy: &SourcePolicy, postback: u64) -> bool {
+    policy.reads_everything()
+        || facts.dims.of_postback(postback).all(|dims| {
+            let level = facts.dims.symbols.text(dims.postback_level);
+            policy.reads_whole(level, dims.offer, dims.affiliate)
+        })
 }
 
 pub fn compare(value: Option<Bounds>, condition: &Condition) -> Verdict {

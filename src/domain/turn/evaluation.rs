@@ -10,12 +10,12 @@ use crate::domain::alert::{
 };
 use crate::domain::notify::plan;
 use crate::domain::policy::SourcePolicy;
-use crate::domain::rules::evaluate::{Moment, Verdict, judge};
+use crate::domain::rules::evaluate::{Moment, Verdict, in_a_row, is_read_whole, judge};
 use crate::domain::rules::{Measure, Rule};
 use crate::domain::state::SourceState;
 use crate::domain::time::Timestamp;
-use crate::domain::window::Windows;
 use crate::domain::window::group::Group;
+use crate::domain::window::{RuleWindow, Windows};
 
 /// How often groups that have nothing left are dropped.
 const PRUNE_EVERY: std::time::Duration = std::time::Duration::from_secs(3600);
@@ -184,6 +184,7 @@ impl Turn<'_> {
         {
             alert.story = Some(story::tell(&moment, rule, window, group, severity));
         }
+        let has_grown = follow_row(&moment, rule, window, group, alert);
         match transition {
             Transition::Ended | Transition::Forgotten => {
                 source.active[place].remove(group);
@@ -193,7 +194,7 @@ impl Turn<'_> {
             }
         }
         // Kept at once: after a restart the window may no longer tell it.
-        self.note(&key, if is_newer { transition.or_waiting() } else { transition });
+        self.note(&key, if is_newer || has_grown { transition.or_waiting() } else { transition });
     }
 
     /// Keeps what changed of an alert, and tells the batches of its routes.
@@ -229,9 +230,17 @@ impl Turn<'_> {
         let Some(rule) = builtin::rule(POSTBACK_DEACTIVATED) else { return };
         let key = builtin::key(POSTBACK_DEACTIVATED, &policy.name, Some(id));
         let verdict = if is_active { Verdict::False } else { Verdict::True };
-        self.advance_builtin(&rule, key, &[verdict], |source| {
-            builtin::tell_deactivated(&source.facts, policy, id)
+        self.advance_builtin(&rule, key.clone(), &[verdict], |source| {
+            let facts = &source.facts;
+            let windows = source.windows.as_ref().filter(|_| is_read_whole(facts, policy, id));
+            let in_a_row = windows.map(|w| w.streaks.in_a_row_by_now(facts, policy, id, w.at));
+            builtin::tell_deactivated(facts, policy, id, in_a_row)
         });
+        let Some(source) = self.state.sources.get(&policy.name) else { return };
+        if let Some(alert) = self.state.alerts.get_mut(&key).filter(|alert| alert.has_ended()) {
+            let story = alert.story.take();
+            alert.story = story.map(|story| builtin::tell_reactivated(&source.facts, id, story));
+        }
     }
 
     pub(super) fn advance_builtin(
@@ -264,6 +273,28 @@ impl Turn<'_> {
             windows.prune(at, policy.lookback);
         }
     }
+}
+
+/// Keeps up to date how many failures in a row the alert tells of; whether they
+/// changed.
+fn follow_row(
+    moment: &Moment<'_>,
+    rule: &Rule,
+    window: &RuleWindow,
+    group: &Group,
+    alert: &mut Alert,
+) -> bool {
+    let is_followed = story::has_streak(rule) && !alert.has_ended();
+    let Some(story) = alert.story.as_mut().filter(|_| is_followed) else { return false };
+    let now = in_a_row(moment, window, group);
+    let followed = match (&story.in_a_row, now) {
+        (Some(before), Some(now)) => Some(before.followed_by(now)),
+        (None, now) => now,
+        (Some(_), None) => return false,
+    };
+    let has_changed = followed != story.in_a_row;
+    story.in_a_row = followed;
+    has_changed
 }
 
 /// How far behind the wall clock a moment is that nobody could have judged in time.

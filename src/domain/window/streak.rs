@@ -1,16 +1,15 @@
 //! Failures in a row of each postback: what the network switches it off for.
 
 use std::collections::{BTreeMap, HashMap};
-use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
+use super::in_a_row::{InARow, SPAN, Stand};
 use crate::domain::deliveries::Slot;
 use crate::domain::delivery::Delivery;
 use crate::domain::facts::Facts;
 use crate::domain::policy::{DeactivationCounts, SourcePolicy};
 use crate::domain::time::Timestamp;
-
-/// The network looks back this far (its documentation, since March 2026).
-pub const SPAN: Duration = Duration::from_secs(72 * 3600);
 
 /// The delivery method whose postbacks the network switches off.
 const METHOD: &str = "postback";
@@ -21,15 +20,22 @@ pub struct Streaks {
 }
 
 /// Failures of one postback since its last success.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone)]
 struct Streak {
     last_success: Option<Timestamp>,
-    /// Failed tries of each, by timestamp.
-    failures: BTreeMap<(Timestamp, Slot), u32>,
+    /// By timestamp.
+    failures: BTreeMap<(Timestamp, Slot), Tries>,
+}
+
+/// The failed tries of one delivery.
+#[derive(Debug, Clone, Copy)]
+struct Tries {
+    count: u32,
+    last_at: Timestamp,
 }
 
 /// A number known only to lie between two bounds; both ends included.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Bounds {
     pub least: f64,
     pub most: f64,
@@ -38,13 +44,8 @@ pub struct Bounds {
 impl Streaks {
     pub fn failed(&mut self, facts: &Facts, slot: Slot, delivery: &Delivery) {
         let dims = facts.dims.get(delivery.dims);
-        if facts.dims.symbols.text(dims.delivery_method) != METHOD {
-            return;
-        }
-        let streak = self.by_postback.entry(dims.postback).or_default();
-        if streak.last_success.is_none_or(|last| delivery.timestamp > last) {
-            let tries = delivery.newest.failed_attempts.max(1);
-            streak.failures.insert((delivery.timestamp, slot), tries);
+        if facts.dims.symbols.text(dims.delivery_method) == METHOD {
+            self.by_postback.entry(dims.postback).or_default().failed(slot, delivery);
         }
     }
 
@@ -56,12 +57,7 @@ impl Streaks {
     }
 
     pub fn succeeded(&mut self, postback: u64, at: Timestamp) {
-        let streak = self.by_postback.entry(postback).or_default();
-        streak.last_success = streak.last_success.max(Some(at));
-        while streak.failures.first_key_value().is_some_and(|((failed_at, _), _)| *failed_at <= at)
-        {
-            streak.failures.pop_first();
-        }
+        self.by_postback.entry(postback).or_default().succeeded(at);
     }
 
     /// The postbacks with a failure since their last success, in no order.
@@ -79,22 +75,50 @@ impl Streaks {
     /// The streak of `postback` at `at`, as `deactivation_counts` says. The
     /// bounds differ where the successes of its span were not read.
     pub fn of(&self, facts: &Facts, policy: &SourcePolicy, postback: u64, at: Timestamp) -> Bounds {
-        let Some(streak) = self.by_postback.get(&postback) else {
-            return Bounds { least: 0.0, most: 0.0 };
-        };
-        let begin = at - SPAN;
-        let known_since = facts.successes_known_since(postback);
-        let is_known = policy.successes
-            && (known_since <= begin || streak.last_success.is_some_and(|at| at >= known_since));
-        let most = streak.sum_after(policy, begin);
-        let least = if is_known {
-            most
-        } else if policy.successes {
-            streak.sum_after(policy, begin.max(known_since))
-        } else {
-            0.0
-        };
-        Bounds { least, most }
+        let nothing = Bounds { least: 0.0, most: 0.0 };
+        self.by_postback.get(&postback).map_or(nothing, |streak| {
+            streak.known(facts, policy, postback, at).bounds(policy.deactivation_counts)
+        })
+    }
+
+    /// The same in both countings, for people.
+    pub fn in_a_row(
+        &self,
+        facts: &Facts,
+        policy: &SourcePolicy,
+        postback: u64,
+        at: Timestamp,
+    ) -> InARow {
+        let nothing = Streak::default();
+        let streak = self.by_postback.get(&postback).unwrap_or(&nothing);
+        streak.in_a_row(facts, policy, postback, at)
+    }
+
+    /// The same with what came after `at`, when the windows were last counted, as
+    /// far as it was read by now.
+    pub fn in_a_row_by_now(
+        &self,
+        facts: &Facts,
+        policy: &SourcePolicy,
+        postback: u64,
+        at: Timestamp,
+    ) -> InARow {
+        let mut streak = self.by_postback.get(&postback).cloned().unwrap_or_default();
+        let mut now = at;
+        for slot in facts.deliveries.within(at, Timestamp(i64::MAX)) {
+            let delivery = facts.deliveries.get(slot);
+            let dims = facts.dims.get(delivery.dims);
+            if dims.postback == postback && facts.dims.symbols.text(dims.delivery_method) == METHOD
+            {
+                streak.failed(slot, delivery);
+                now = now.max(delivery.timestamp);
+            }
+        }
+        let ids = facts.dims.ids_of_postback(postback);
+        if let Some(last) = ids.filter_map(|id| facts.last_success(id)).max() {
+            streak.succeeded(last);
+        }
+        streak.in_a_row(facts, policy, postback, now)
     }
 
     /// Drops what lies further back than the network looks.
@@ -111,14 +135,92 @@ impl Streaks {
     }
 }
 
+/// The failures of a streak that are possible, and those that are certain.
+struct Known {
+    possible: Sum,
+    certain: Sum,
+}
+
+#[derive(Default)]
+struct Sum {
+    deliveries: u64,
+    tries: u64,
+}
+
+impl Known {
+    fn bounds(&self, counts: DeactivationCounts) -> Bounds {
+        let count = |sum: &Sum| match counts {
+            DeactivationCounts::Deliveries => sum.deliveries as f64,
+            DeactivationCounts::Attempts => sum.tries as f64,
+        };
+        Bounds { least: count(&self.certain), most: count(&self.possible) }
+    }
+}
+
 impl Streak {
-    fn sum_after(&self, policy: &SourcePolicy, after: Timestamp) -> f64 {
-        let failures = self.failures.iter().filter(|((at, _), _)| *at > after);
-        match policy.deactivation_counts {
-            DeactivationCounts::Deliveries => failures.count() as f64,
-            DeactivationCounts::Attempts => {
-                failures.map(|(_, tries)| u64::from(*tries)).sum::<u64>() as f64
-            }
+    fn failed(&mut self, slot: Slot, delivery: &Delivery) {
+        if self.last_success.is_none_or(|last| delivery.timestamp > last) {
+            let count = delivery.newest.failed_attempts.max(1);
+            let tries = Tries { count, last_at: delivery.newest.tried_at() };
+            self.failures.insert((delivery.timestamp, slot), tries);
+        }
+    }
+
+    fn succeeded(&mut self, at: Timestamp) {
+        self.last_success = self.last_success.max(Some(at));
+        while self.failures.first_key_value().is_some_and(|((failed_at, _), _)| *failed_at <= at) {
+            self.failures.pop_first();
+        }
+    }
+
+    fn known(&self, facts: &Facts, policy: &SourcePolicy, postback: u64, at: Timestamp) -> Known {
+        let begin = at - SPAN;
+        let known_since = facts.successes_known_since(postback);
+        let is_known =
+            known_since <= begin || self.last_success.is_some_and(|at| at >= known_since);
+        let certain = match (policy.successes, is_known) {
+            (false, _) => Sum::default(),
+            (true, true) => self.sum_after(begin),
+            (true, false) => self.sum_after(begin.max(known_since)),
+        };
+        Known { possible: self.sum_after(begin), certain }
+    }
+
+    fn sum_after(&self, after: Timestamp) -> Sum {
+        let mut sum = Sum::default();
+        for (_, tries) in self.failures.iter().filter(|((at, _), _)| *at > after) {
+            sum.deliveries += 1;
+            sum.tries += u64::from(tries.count);
+        }
+        sum
+    }
+
+    fn in_a_row(
+        &self,
+        facts: &Facts,
+        policy: &SourcePolicy,
+        postback: u64,
+        at: Timestamp,
+    ) -> InARow {
+        let known = self.known(facts, policy, postback, at);
+        let within = || self.failures.iter().filter(|((failed_at, _), _)| *failed_at > at - SPAN);
+        let first_at = within().next().map_or(at, |((failed_at, _), _)| *failed_at);
+        let last_at = within().map(|((failed_at, _), tries)| match policy.deactivation_counts {
+            DeactivationCounts::Deliveries => *failed_at,
+            DeactivationCounts::Attempts => tries.last_at,
+        });
+        InARow {
+            postback,
+            deliveries: known.bounds(DeactivationCounts::Deliveries),
+            tries: known.bounds(DeactivationCounts::Attempts),
+            limit: policy.deactivates_after,
+            counts: policy.deactivation_counts,
+            first_at,
+            last_at: last_at.max().unwrap_or(first_at),
+            stand: match facts.is_active(postback) {
+                true => Stand::Growing,
+                false => Stand::SwitchedOff,
+            },
         }
     }
 }

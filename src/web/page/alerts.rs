@@ -4,7 +4,7 @@ use std::cmp::Reverse;
 
 use maud::{Markup, html};
 
-use super::words::{age, ago, count, label_value, name};
+use super::words::{age, ago, clock, count, label_value, name};
 use crate::domain::alert::story::shown_percent;
 use crate::domain::alert::{Alert, Phase, Status};
 use crate::domain::facts::Facts;
@@ -64,6 +64,7 @@ fn article(now: Timestamp, facts: Option<&Facts>, told: &AlertFacts) -> Markup {
             }
             (readings(&told.readings))
             @if let Some(cause) = &told.cause { (cause_(cause)) }
+            @if let Some(in_a_row) = &told.in_a_row { p.note { (in_a_row.sentence(now, clock)) } }
             @for note in &told.notes { p.note { (name(note)) } }
             (labels(facts, told))
             (runbook(told.runbook.as_deref()))

@@ -2,12 +2,13 @@
 
 use maud::{Markup, html};
 
-use super::words::{ago, bar, count, name};
+use super::words::{ago, bar, clock, count, name};
 use crate::domain::dims::Dims;
 use crate::domain::facts::Facts;
 use crate::domain::policy::{DeactivationCounts, Policy, SourcePolicy};
 use crate::domain::state::{SourceState, State};
 use crate::domain::time::Timestamp;
+use crate::domain::window::in_a_row::{Forecast, InARow, Stand, coming};
 use crate::domain::window::streak::Bounds;
 
 const MOST_SHOWN: usize = 30;
@@ -20,23 +21,21 @@ pub fn section(now: Timestamp, policy: &Policy, state: &State) -> Markup {
                 @if let Some(known) = state.sources.get(&source.name) {
                     @if policy.sources.len() > 1 { h3 { (name(&source.name)) } }
                     (switched_off(now, known))
-                    (near(source, known))
+                    (near(now, source, known))
                 }
             }
         }
     }
 }
 
-fn near(policy: &SourcePolicy, known: &SourceState) -> Markup {
+fn near(now: Timestamp, policy: &SourcePolicy, known: &SourceState) -> Markup {
     let limit = f64::from(policy.deactivates_after);
-    let mut near: Vec<(u64, Bounds)> = streaks(policy, known)
-        .filter(|&(id, streak)| known.facts.is_active(id) && streak.least >= limit / 2.0)
+    let mut near: Vec<InARow> = in_a_row(policy, known)
+        .filter(|row| row.stand == Stand::Growing && row.counted().least >= limit / 2.0)
         .collect();
-    near.sort_by(|a, b| b.1.least.total_cmp(&a.1.least).then(a.0.cmp(&b.0)));
-    let of = match policy.deactivation_counts {
-        DeactivationCounts::Deliveries => "deliveries failed in a row",
-        DeactivationCounts::Attempts => "tries failed in a row",
-    };
+    near.sort_by(|a, b| {
+        b.counted().least.total_cmp(&a.counted().least).then(a.postback.cmp(&b.postback))
+    });
     html! {
         @if near.is_empty() {
             p.none { "No active postback is known to be near its deactivation." }
@@ -45,17 +44,16 @@ fn near(policy: &SourcePolicy, known: &SourceState) -> Markup {
                 table {
                     caption { "Near deactivation" }
                     thead {
-                        tr { (columns()) th scope="col" { (of) } }
+                        tr {
+                            (columns())
+                            th scope="col" { "deliveries failed in a row" }
+                            th scope="col" { "tries failed in a row" }
+                            th scope="col" { "at this pace" }
+                        }
                     }
                     tbody {
-                        @for (id, streak) in near.iter().take(MOST_SHOWN) {
-                            tr {
-                                (whose(&known.facts, *id))
-                                td {
-                                    (in_a_row(streak)) " of " (policy.deactivates_after)
-                                    (bar(streak.least, limit))
-                                }
-                            }
+                        @for row in near.iter().take(MOST_SHOWN) {
+                            (near_row(now, known, row))
                         }
                     }
                 }
@@ -65,19 +63,54 @@ fn near(policy: &SourcePolicy, known: &SourceState) -> Markup {
     }
 }
 
-fn streaks<'a>(
+/// Both countings, as the network does not say which of them is its own; the bar
+/// shows the one that the rules compare.
+fn near_row(now: Timestamp, known: &SourceState, row: &InARow) -> Markup {
+    let limit = f64::from(row.limit);
+    let (deliveries, tries) = match row.counts {
+        DeactivationCounts::Deliveries => (Some(row.deliveries), None),
+        DeactivationCounts::Attempts => (None, Some(row.tries)),
+    };
+    html! {
+        tr {
+            (whose(&known.facts, row.postback))
+            td {
+                (bounds(&row.deliveries)) " of " (row.limit)
+                @if let Some(counted) = deliveries { (bar(counted.least, limit)) }
+            }
+            td {
+                (bounds(&row.tries)) " of " (row.limit)
+                @if let Some(counted) = tries { (bar(counted.least, limit)) }
+            }
+            td { (outlook(now, row)) }
+        }
+    }
+}
+
+fn outlook(now: Timestamp, row: &InARow) -> String {
+    if row.counted().least >= f64::from(row.limit) {
+        return "at any moment".to_owned();
+    }
+    match row.forecast(now) {
+        Forecast::Unknown => "–".to_owned(),
+        Forecast::NotAtThisPace => "not within 72 h".to_owned(),
+        Forecast::At(at) => coming(now, at, clock),
+    }
+}
+
+fn in_a_row<'a>(
     policy: &'a SourcePolicy,
     known: &'a SourceState,
-) -> impl Iterator<Item = (u64, Bounds)> + 'a {
+) -> impl Iterator<Item = InARow> + 'a {
     known.windows.iter().flat_map(move |windows| {
         windows
             .streaks
             .failing()
-            .map(move |id| (id, windows.streaks.of(&known.facts, policy, id, windows.at)))
+            .map(move |id| windows.streaks.in_a_row(&known.facts, policy, id, windows.at))
     })
 }
 
-fn in_a_row(streak: &Bounds) -> String {
+fn bounds(streak: &Bounds) -> String {
     match streak.most > streak.least {
         true => format!("{} to {}", streak.least, streak.most),
         false => streak.least.to_string(),

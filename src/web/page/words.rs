@@ -17,6 +17,14 @@ pub fn moment(at: Timestamp) -> Markup {
     html! { time datetime=(at) { (shown) } }
 }
 
+/// `12:00 UTC`.
+pub fn clock(at: Timestamp) -> String {
+    match jiff::Timestamp::from_second(at.0) {
+        Ok(moment) => moment.strftime("%H:%M UTC").to_string(),
+        Err(_) => at.to_string(),
+    }
+}
+
 /// `34 s ago (2026-03-01 12:00:07 UTC)`, the moment in small.
 pub fn ago(now: Timestamp, at: Timestamp) -> Markup {
     html! { (age(now.since(at))) " ago " span.moment { (moment(at)) } }
