@@ -15,6 +15,8 @@ mod life;
 mod notices;
 #[path = "scenarios/proofs.rs"]
 mod proofs;
+#[path = "scenarios/retention.rs"]
+mod retention;
 #[path = "scenarios/rules.rs"]
 mod rules;
 #[path = "scenarios/sight.rs"]

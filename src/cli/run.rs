@@ -52,7 +52,8 @@ Try it without an account: `postwatch simulate` prints a source to put into rule
 
 Exit codes: 0 it was stopped · 1 the rules are invalid (see `postwatch check`) · 2 wrong
 usage, or the rules file cannot be read · 3 it cannot start: the port is taken, the data
-folder is locked, damaged or not writable, or the network refuses the key";
+folder is locked, not writable or of a newer version, or the network refuses the key. A damaged
+store is set aside and rebuilt.";
 
 /// At a start a network that is slow to answer gets this long: then the service
 /// begins without it, and asks again at every interval.

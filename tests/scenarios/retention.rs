@@ -1,0 +1,60 @@
+//! A steady load for sixty days: what is kept is level after the first
+//! thirty, on the disk and in memory.
+
+use postwatch::domain::rules::Measure;
+use postwatch::domain::time::Timestamp;
+use postwatch::domain::turn::News;
+use postwatch::store::Store;
+
+use crate::world::{DAY, HOUR, World, at_least, policy, rule, seconds};
+
+const STEP: i64 = 300;
+const RETAIN: i64 = 30 * DAY;
+
+/// One step: a delivery fails, the one before it recovers or is given up in the
+/// end, others succeed at once.
+fn step(world: &mut World, number: i64) {
+    world.fail(&format!("bad{number}")).affiliate = (number % 5) as u64;
+    if number % 3 != 0 {
+        world.succeed(&format!("bad{}", number - 1));
+    }
+    world.succeed_many(&format!("good{number}-"), 2);
+    world.now += STEP;
+    world.turn(News::Tick);
+    world.poll();
+    world.send();
+}
+
+/// Bytes in the store, and characters of the state written out.
+fn size(world: &World) -> (u64, u64) {
+    (world.store.condition().bytes, format!("{:?}", world.state).len() as u64)
+}
+
+#[test]
+fn after_thirty_days_disk_and_memory_are_level() {
+    let burst = rule("burst", HOUR, vec![at_least(Measure::Failures, 3.0)]);
+    let streak = rule("streak", HOUR, vec![at_least(Measure::Streak, 5.0)]);
+    let mut world = World::calm(policy(vec![burst, streak]));
+    // For every ten days the most of each.
+    let mut most = vec![(0, 0); 6];
+    for day in 0..60 {
+        for number in 0..DAY / STEP {
+            step(&mut world, day * DAY / STEP + number);
+        }
+        let followed = world.now - 4 * DAY;
+        world.rows.retain(|_, row| row.timestamp.0 > followed);
+        world.notices.clear();
+        world.events.clear();
+        world.delivered.clear();
+        world.checkpoint();
+        world.store.prune(Timestamp(world.now) - seconds(RETAIN)).expect("memory takes it");
+        let (disk, memory) = size(&world);
+        let most = &mut most[day as usize / 10];
+        *most = (most.0.max(disk), most.1.max(memory));
+    }
+    let (early, late) = (most[3], most[5]);
+    println!("at most, ten days by ten days, (disk, memory): {most:?}");
+    assert!(late.0 <= early.0 + early.0 / 20, "disk: {most:?}");
+    assert!(late.1 <= early.1 + early.1 / 20, "memory: {most:?}");
+    world.restart();
+}
