@@ -79,8 +79,9 @@ pub trait Store: Send {
     /// The texts of deliveries, each by the commit that holds it.
     fn read(&self, wanted: &[(u64, Identity)]) -> Result<Vec<Option<DeliveryText>>, StoreError>;
 
-    /// Drops the journal and the texts written before `until`.
-    fn prune(&mut self, until: Timestamp) -> Result<(), StoreError>;
+    /// Drops the journal and the texts that are older than `retain`, counted back
+    /// from the last that was written.
+    fn prune(&mut self, retain: Duration) -> Result<(), StoreError>;
 
     /// A metric's label.
     fn kind(&self) -> &'static str;

@@ -28,6 +28,18 @@ pub enum Entry {
     Back { postback: u64, span: Span, last: Option<(DimsId, Timestamp)> },
 }
 
+impl Entry {
+    /// The latest moment, by the network's clock, that it tells of.
+    pub fn shown_at(&self) -> Timestamp {
+        match self {
+            Entry::Delivery(delivery) => delivery.newest.tried_at().max(delivery.timestamp),
+            Entry::Successes { to, .. } => *to,
+            Entry::Watermark(at) => *at,
+            Entry::Back { span, .. } => span.to,
+        }
+    }
+}
+
 /// How many clean successes with these labels bore this second as their timestamp.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct SecondCount {

@@ -55,9 +55,8 @@ impl<S: Store + 'static> Keeper<S> {
         }
         if self.is_loaded && is_due(self.house.pruned_at, PRUNE_EVERY, now) {
             self.house.pruned_at = now;
-            self.keep_house("old deliveries cannot be dropped", |store, _| {
-                store.prune(now - RETAIN)
-            });
+            let prune = |store: &mut S, _| store.prune(RETAIN);
+            self.keep_house("old deliveries cannot be dropped", prune);
         }
         if self.is_loaded && is_due(self.house.snapshot_at, SNAPSHOT_EVERY, now) {
             self.house.snapshot_at = now;

@@ -45,8 +45,8 @@ impl Store for Fragile {
         self.store.read(wanted)
     }
 
-    fn prune(&mut self, until: Timestamp) -> Result<(), StoreError> {
-        self.store.prune(until)
+    fn prune(&mut self, retain: Duration) -> Result<(), StoreError> {
+        self.store.prune(retain)
     }
 
     fn snapshot(&mut self, span: Duration) -> Result<(), StoreError> {

@@ -5,6 +5,8 @@
 //! are found through the index in memory. What is small and few has keys of its
 //! own. Blocks stay under 8 kB: sled moves larger values to files of their own.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 
 use siphasher::sip::SipHasher13;
@@ -22,6 +24,9 @@ const BLOCK: usize = 6 << 10;
 /// Texts pack to about a third.
 const UNPACKED_BLOCK: usize = 16 << 10;
 
+/// A row from the far future must not make all that comes after it look as late.
+const MOST_AHEAD: Duration = Duration::from_secs(24 * 3600);
+
 /// Keys begin with what they hold, and sort in the order of writing.
 pub const JOURNAL: u8 = b'j';
 pub const TEXTS: u8 = b't';
@@ -38,8 +43,9 @@ pub type Write = (Vec<u8>, Option<Vec<u8>>);
 pub struct Written {
     /// The last commit.
     pub commit: u64,
-    /// When it was written. Never goes back, whatever the clock does: the order of
-    /// the journal's keys is the order of what happened.
+    /// The latest moment that the journal tells of, by the network's clock: no jump
+    /// of this machine's clock makes a block look old that a start needs. It never
+    /// goes back: the order of the journal's keys is the order of what happened.
     pub written_at: Timestamp,
     /// Blocks of the journal.
     pub blocks: u64,
@@ -80,7 +86,9 @@ fn key_hash(key: &[u8]) -> u64 {
 /// Everything that one commit at `now` writes, after what was `written` before.
 pub fn writes(now: Timestamp, changes: &Changes, written: &mut Written) -> Vec<Write> {
     written.commit = changes.commit;
-    written.written_at = written.written_at.max(now);
+    let shown_at = changes.journal.iter().map(|(_, entry)| entry.shown_at()).max();
+    let shown_at = shown_at.unwrap_or_default().min(now + MOST_AHEAD);
+    written.written_at = written.written_at.max(shown_at);
     let mut writes: Vec<Write> = Vec::new();
     let blocks = blocks(&changes.journal, BLOCK);
     for (number, block) in (0u32..).zip(blocks) {

@@ -80,9 +80,10 @@ impl Store for MemoryStore {
         wanted.iter().map(find).collect()
     }
 
-    fn prune(&mut self, until: Timestamp) -> Result<(), StoreError> {
+    fn prune(&mut self, retain: Duration) -> Result<(), StoreError> {
         let mut keys = self.keys();
         let mut written = replay::read_written(&|prefix| scan(&keys, prefix))?;
+        let until = written.written_at - retain;
         let mut last_commit = None;
         keys.retain(|key, _| match (key.first(), journal::read_journal_key(key)) {
             (Some(&JOURNAL), Some((written_at, commit))) if written_at < until => {

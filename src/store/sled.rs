@@ -133,14 +133,15 @@ impl SledStore {
         self.is_stuck |= self.worker.within(ANSWERS_WITHIN, closing, || {}).is_err();
     }
 
-    /// What drops the oldest blocks before `until` and the texts of their commits,
+    /// What drops the oldest blocks beyond `retain` and the texts of their commits,
     /// what is left then, and whether there may be more to drop.
     fn oldest(
         &self,
-        until: Timestamp,
+        retain: Duration,
     ) -> Result<(Vec<journal::Write>, Written, bool), sled::Error> {
         let Some(open) = &self.open else { return Ok(Default::default()) };
         let (mut writes, mut written) = (Vec::new(), open.written);
+        let until = written.written_at - retain;
         let mut last_commit = None;
         let old = open.db.range(vec![JOURNAL]..journal::journal_key(until, 0, 0));
         for key in old.keys().take(PRUNED_AT_ONCE) {
@@ -288,9 +289,10 @@ impl Store for SledStore {
             .unwrap_or_else(|why| Err(self.folder.damaged(&why)))
     }
 
-    fn prune(&mut self, until: Timestamp) -> Result<(), StoreError> {
+    fn prune(&mut self, retain: Duration) -> Result<(), StoreError> {
         loop {
-            let oldest = guarded(|| self.oldest(until)).map_err(|why| self.folder.damaged(&why))?;
+            let oldest =
+                guarded(|| self.oldest(retain)).map_err(|why| self.folder.damaged(&why))?;
             let oldest = oldest.map_err(|error| explain(&self.folder, &error));
             let (writes, written, is_more) = oldest?;
             if writes.is_empty() {

@@ -2,7 +2,6 @@
 //! thirty, on the disk and in memory.
 
 use postwatch::domain::rules::Measure;
-use postwatch::domain::time::Timestamp;
 use postwatch::domain::turn::News;
 use postwatch::store::Store;
 
@@ -47,7 +46,7 @@ fn after_thirty_days_disk_and_memory_are_level() {
         world.events.clear();
         world.delivered.clear();
         world.checkpoint();
-        world.store.prune(Timestamp(world.now) - seconds(RETAIN)).expect("memory takes it");
+        world.store.prune(seconds(RETAIN)).expect("memory takes it");
         let (disk, memory) = size(&world);
         let most = &mut most[day as usize / 10];
         *most = (most.0.max(disk), most.1.max(memory));
@@ -57,4 +56,30 @@ fn after_thirty_days_disk_and_memory_are_level() {
     assert!(late.0 <= early.0 + early.0 / 20, "disk: {most:?}");
     assert!(late.1 <= early.1 + early.1 / 20, "memory: {most:?}");
     world.restart();
+}
+
+/// Blocks that a start needs are told by the network's time: a machine whose clock
+/// was far away for a while would lose them else, and count them anew.
+#[test]
+fn a_clock_that_was_months_away_for_a_while_costs_nothing_at_the_next_start() {
+    for skew in [-400 * DAY, 60 * DAY] {
+        let mut world =
+            World::calm(policy(vec![rule("any", HOUR, vec![at_least(Measure::Open, 1.0)])]));
+        world.fail_many("before", 9);
+        world.pass(HOUR);
+        world.skew = skew;
+        world.fail_many("meanwhile", 9);
+        world.pass(HOUR);
+        world.checkpoint();
+        world.store.prune(seconds(RETAIN)).expect("memory takes it");
+        world.restart();
+        world.skew = 0;
+        world.fail_many("after", 9);
+        world.pass(HOUR);
+        world.checkpoint();
+        world.store.prune(seconds(RETAIN)).expect("memory takes it");
+        world.restart();
+        assert_eq!(world.failures_total(), 27, "{skew} s");
+        assert_eq!(world.facts().deliveries.len(), 27, "{skew} s");
+    }
 }

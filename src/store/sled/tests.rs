@@ -20,17 +20,17 @@ const NOON: Timestamp = Timestamp(1_772_366_400);
 
 /// Commit `number`: some deliveries, their texts, and a record that changes.
 fn changes(number: u64, deliveries: u64) -> Changes {
+    changes_at(NOON + Duration::from_secs(number), number, deliveries)
+}
+
+/// The same, of deliveries at this moment.
+fn changes_at(at: Timestamp, number: u64, deliveries: u64) -> Changes {
     let delivery = |place: u64| Delivery {
         identity: Identity(u128::from(number * 100_000 + place) << 17),
         dims: DimsId(0),
         conversion: place,
-        timestamp: Timestamp(NOON.0 + number as i64),
-        newest: Fold {
-            last_attempt: Timestamp(NOON.0 + number as i64),
-            timestamp: Timestamp(NOON.0 + number as i64),
-            failed_attempts: 1,
-            is_success: false,
-        },
+        timestamp: at,
+        newest: Fold { last_attempt: at, timestamp: at, failed_attempts: 1, is_success: false },
         reason: Reason::Timeout,
         life: Life::Failing,
         text: number,
@@ -293,10 +293,10 @@ fn after_thirty_days_the_disk_is_level() {
     for day in 0..180u64 {
         let now = NOON + DAY * day as u32;
         for part in 0..4 {
-            store.commit(now, &changes(day * 4 + part + 1, 500)).expect("room");
+            store.commit(now, &changes_at(now, day * 4 + part + 1, 500)).expect("room");
         }
         store.checkpoint(day * 4 + 4, &[]).expect("room");
-        store.prune(now - DAY * 30).expect("room");
+        store.prune(DAY * 30).expect("room");
         let month = &mut most[day as usize / 30];
         *month = store.condition().bytes.max(*month);
     }
