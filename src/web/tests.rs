@@ -208,6 +208,13 @@ fn all_is_well_only_where_everything_is_in_sight() {
         "No alert, but not everything is in sight",
     );
     check(|state| *state = State::default(), "No alert, but not everything is in sight");
+    let mut quiet = seen(&policy);
+    quiet.alerts.clear();
+    let mut rebuilt = StoreHealth::default();
+    rebuilt.condition.set_aside.push("damaged-2026-03-01T12-00-00Z".to_owned());
+    let page = page::page(NOW, &policy, &quiet, &rebuilt).into_string();
+    assert!(page.contains("<h1>No alert, but the store was damaged and rebuilt"), "{page}");
+    assert!(page.contains("damaged-2026-03-01T12-00-00Z"), "{page}");
     let full = StoreHealth { trouble: Some("disk full".to_owned()), ..StoreHealth::default() };
     let page = page::page(NOW, &policy, &seen(&policy), &full).into_string();
     assert!(page.contains("The store cannot be written"), "{page}");

@@ -50,6 +50,7 @@ pub fn headline(now: Timestamp, policy: &Policy, state: &State, store: &StoreHea
         let messages = count(undelivered, "message", "messages");
         lead.push(format!("{messages} could not be delivered: see the outbox."));
     }
+    let is_rebuilt = !store.condition.set_aside.is_empty();
     lead.extend(set_aside(&store.condition.set_aside));
     if let Some(trouble) = &store.trouble {
         lead.insert(0, format!("What the store says: {trouble}"));
@@ -64,6 +65,7 @@ pub fn headline(now: Timestamp, policy: &Policy, state: &State, store: &StoreHea
         }
         (None, true) => "Nothing is watched: no source is configured".to_owned(),
         (None, false) if !is_seen => "No alert, but not everything is in sight".to_owned(),
+        (None, false) if is_rebuilt => "No alert, but the store was damaged and rebuilt".to_owned(),
         (None, false) => {
             lead.extend(below_the_rules(state, &alerts));
             format!("All quiet: {}", read_whole(now, policy, state))
@@ -71,7 +73,7 @@ pub fn headline(now: Timestamp, policy: &Policy, state: &State, store: &StoreHea
     };
     let tone = if alerts.critical > 0 {
         Tone::Critical
-    } else if alerts.firing + alerts.quiet + undelivered > 0 {
+    } else if is_rebuilt || alerts.firing + alerts.quiet + undelivered > 0 {
         Tone::Warning
     } else if !is_seen {
         Tone::Unknown
@@ -86,7 +88,7 @@ fn set_aside(folders: &[String]) -> Option<String> {
     let newest = folders.last()?;
     Some(format!(
         "The store was found damaged and was rebuilt. What it held lies in {newest} in the data \
-         folder: see the log of that time, then remove it."
+         folder: see the log of that time, then remove that folder, and this line goes."
     ))
 }
 
