@@ -142,7 +142,7 @@ impl Run<'_> {
                 self.say(format!("the network is down: {}", self.world.is_network_down));
             }
             4 => self.broken_read(),
-            5 | 6 | 7 => {
+            5..=7 => {
                 let crash = match self.chance.bool() {
                     true => Crash::BeforeCommit,
                     false => Crash::AfterCommit,

@@ -38,7 +38,7 @@ pub enum Crash {
 /// What a commit brought.
 #[derive(Debug)]
 pub enum Event {
-    Alert(AlertKey, Option<Alert>),
+    Alert(AlertKey, Option<Box<Alert>>),
     Notice(Notice),
     /// What could prove a cure, before an alert that ended in this commit.
     Evidence(Evidence),
@@ -306,7 +306,7 @@ impl World {
                 if alert.as_ref().is_none_or(|alert| alert.has_ended()) {
                     self.events.push((self.now, Event::Evidence(self.evidence())));
                 }
-                let alert = alert.as_ref().map(|alert| (**alert).clone());
+                let alert = alert.clone();
                 self.events.push((self.now, Event::Alert(key.clone(), alert)));
             }
         }
