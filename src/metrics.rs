@@ -21,6 +21,7 @@ pub struct Metrics {
     pub api_requests: IntCounterVec,
     pub api_throttled: IntCounterVec,
     pub reports_truncated: IntCounterVec,
+    pub limits_reached: IntCounterVec,
     pub rule_evaluation_seconds: HistogramVec,
     pub rule_unknown: IntCounterVec,
     pub notifications: IntCounterVec,
@@ -80,6 +81,12 @@ impl Metrics {
                 "reports_truncated_total",
                 "Replies cut at the network's cap of 1,000 rows; their span is then read whole by the export.",
                 &["source", "endpoint", "status"],
+            ),
+            limits_reached: counter(
+                &r,
+                "limits_reached_total",
+                "Answers of the network that went beyond a limit: a row longer than 1 MiB, which is counted as rejected (row), or a body larger than 64 MiB, which is not read (body).",
+                &["source", "limit"],
             ),
             rule_evaluation_seconds: histogram(
                 &r,

@@ -21,6 +21,8 @@ use crate::domain::time::Timestamp;
 use crate::metrics::Metrics;
 
 mod ask;
+#[cfg(test)]
+mod broken;
 mod budget;
 mod export;
 mod lenient;
@@ -152,7 +154,10 @@ impl Everflow {
         let mut splitter = Splitter::default();
         while let Some(chunk) = self.caller.chunk(&mut answer).await? {
             splitter.feed(&chunk);
-            while let Some(page) = splitter.page().map_err(|why| self.broken(why))? {
+            loop {
+                let page = splitter.page();
+                self.caller.count_limit("row", splitter.take_too_long());
+                let Some(page) = page.map_err(|why| self.broken(why))? else { break };
                 *handed = true;
                 self.hand(page, sink).await?;
             }

@@ -17,6 +17,10 @@ use crate::domain::turn::{News, WholeSpan, turn};
 use crate::pipeline::{Keeper, Message, StoreHealth};
 use crate::store::memory::MemoryStore;
 
+#[path = "../../tests/support/suites.rs"]
+#[expect(dead_code, clippy::duplicate_mod, reason = "only the names are of interest here")]
+mod suites;
+
 const NOW: Timestamp = Timestamp(1_772_366_400);
 const HOSTILE: &str = "<script>alert(\"1\")</script>\\\n\u{202E}& co";
 
@@ -152,6 +156,48 @@ fn a_hostile_name_stays_a_name() {
     assert!(page.contains("&lt;script&gt;alert(&quot;1&quot;)&lt;/script&gt;"), "{page}");
     assert!(!page.contains("<script"), "{page}");
     assert!(!page.contains("href=\"javascript:"), "{page}");
+}
+
+/// What stands between the quotes of each `name` in the text format, as a scraper
+/// reads it.
+fn names_in(metrics: &str, family: &str) -> Vec<String> {
+    let series = metrics.lines().filter(|line| line.starts_with(&format!("postwatch_{family}{{")));
+    let written = series.filter_map(|line| line.split_once("name=\"")?.1.strip_suffix("\"} 1"));
+    let unescape = |text: &str| {
+        let mut plain = String::new();
+        let mut rest = text.chars();
+        while let Some(c) = rest.next() {
+            plain.push(match c {
+                '\\' => rest.next().map_or('\\', |c| if c == 'n' { '\n' } else { c }),
+                c => c,
+            });
+        }
+        plain
+    };
+    written.map(unescape).collect()
+}
+
+#[test]
+fn names_that_others_collected_stay_names() {
+    let policy = policy();
+    for text in suites::naughty_strings() {
+        let named = |place: u32| Row { affiliate_name: text.clone().into(), ..row(place, false) };
+        let state = seen_rows(&policy, (0..4).map(named).collect());
+        let told = if text.is_empty() { Vec::new() } else { vec![text.clone()] };
+        assert_eq!(names_in(&metrics_of(&state, &policy), "affiliate_info"), told, "{text:?}");
+        let page = page::page(NOW, &policy, &state, &StoreHealth::default()).into_string();
+        let known = page::page(
+            NOW,
+            &policy,
+            &seen_rows(&policy, vec![row(0, false); 4]),
+            &StoreHealth::default(),
+        );
+        let known = known.into_string();
+        for mark in ["<script", "<img", "<svg", "<a ", "<iframe", "<style", "</html>"] {
+            let count = |page: &str| page.matches(mark).count();
+            assert_eq!(count(&page), count(&known), "{mark} of {text:?}");
+        }
+    }
 }
 
 #[test]

@@ -7,7 +7,7 @@ use postwatch::domain::notify::Notice;
 use crate::page;
 use crate::support::exim::{self, Exim};
 use crate::support::mime::Mime;
-use crate::support::notices::{self, NASTY};
+use crate::support::notices;
 use crate::support::smtp::{FakeSmtp, Script};
 use crate::support::tls;
 
@@ -131,7 +131,7 @@ async fn mails_of_a_batch_share_a_thread_and_a_repeat_its_id() {
 async fn nasty_names_add_no_header_and_end_no_message() {
     let (fake, url) = double(&[]).await;
     let long = ["x".repeat(10_000), "żółć 👩‍👩‍👧‍👦 ".repeat(1_000)];
-    let nasty: Vec<String> = NASTY.iter().map(|s| (*s).to_owned()).chain(long).collect();
+    let nasty: Vec<String> = notices::nasty().chain(long).collect();
     for text in &nasty {
         send_to(&url, &notices::hostile(text)).await.unwrap_or_else(|e| panic!("{text:?}: {e}"));
     }

@@ -7,7 +7,7 @@ use postwatch::domain::notify::{Notice, NoticeReason};
 use serde_json::json;
 
 use crate::page;
-use crate::support::notices::{self, NASTY};
+use crate::support::notices;
 use crate::support::slack::{CHANNEL, CHANNEL_ID, FakeSlack, Fault, TOKEN};
 use crate::support::tls;
 
@@ -191,9 +191,8 @@ async fn a_wrong_token_and_a_wrong_channel_are_told_apart() {
 #[tokio::test]
 async fn no_name_and_no_batch_breaks_a_limit() {
     let fake = FakeSlack::start().await;
-    let nasty = NASTY.iter().map(|text| (*text).to_owned());
     let long = ["<!channel>&`".repeat(1_000), "👩‍👩‍👧‍👦".repeat(2_500), "x".repeat(10_000)];
-    for text in nasty.chain(long) {
+    for text in notices::nasty().chain(long) {
         for reason in [NoticeReason::First, NoticeReason::Escalated, NoticeReason::Resolved] {
             let thread = posted(&fake).await;
             let notice = Notice { reason, ..notices::hostile(&text) };

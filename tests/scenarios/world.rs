@@ -489,10 +489,7 @@ impl World {
     }
 
     pub fn end_read(&mut self, scope: &Scope, read: u32, span: WholeSpan) -> bool {
-        let is_open = |world: &World| !world.is_dead() && world.source().reads.contains_key(&read);
-        if !is_open(self) {
-            return false;
-        }
+        let is_open = |world: &World| world.source().reads.contains_key(&read);
         let scope = scope.key();
         let is_counted = matches!(span, WholeSpan::Recent { .. });
         while is_counted && self.turn(News::Count { source: SOURCE, scope, read, span }) {
@@ -500,10 +497,10 @@ impl World {
                 break;
             }
         }
-        if !is_open(self) {
-            return false;
-        }
+        // It is told even where a page could not be stored: that proves nothing then.
+        let is_whole = is_open(self);
         self.turn(News::Whole { source: SOURCE, scope, read, span, stopwatch: &|| Duration::ZERO })
+            && is_whole
     }
 
     /// Time goes by: a tick every ten seconds, a poll every minute.

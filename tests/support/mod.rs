@@ -7,6 +7,7 @@ pub mod mime;
 pub mod notices;
 pub mod slack;
 pub mod smtp;
+pub mod suites;
 
 /// Installs the one TLS provider; the first thing that a test does.
 pub fn tls() {

@@ -7,6 +7,8 @@ use postwatch::domain::notify::{
 use postwatch::domain::rules::Severity;
 use postwatch::domain::time::Timestamp;
 
+use super::suites;
+
 /// 2026-03-01 03:12:00 in Berlin.
 pub const BEGAN: Timestamp = Timestamp(1_772_331_120);
 
@@ -30,6 +32,11 @@ pub const NASTY: &[&str] = &[
     "",
     " ",
 ];
+
+/// [`NASTY`], and what others collected.
+pub fn nasty() -> impl Iterator<Item = String> {
+    NASTY.iter().map(|&text| text.to_owned()).chain(suites::naughty_strings())
+}
 
 /// One critical alert with everything that an alert can have.
 pub fn critical() -> Notice {

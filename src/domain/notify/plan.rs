@@ -77,9 +77,9 @@ pub fn enroll(
     }
 }
 
-/// Gives the alerts whose receivers were all taken out of the configuration to
-/// those of their routes now: nobody else would hear of them again. Batches that
-/// got one are added to `touched`.
+/// Gives the alerts that nobody was told of yet, and whose receivers no route
+/// names any more, to those of their routes now: else nobody might ever hear of
+/// them. Batches that got one are added to `touched`.
 pub fn adopt(
     now: Timestamp,
     policy: &Policy,
@@ -92,7 +92,8 @@ pub fn adopt(
         routes.flat_map(|route| route.to.iter().chain(&route.fallback)).collect();
     for alert in alerts.values().filter(|alert| alert.severity().is_some() && !is_ended(alert)) {
         let is_heard = batches.iter().any(|(key, batch)| {
-            known.contains(&key.receiver) && batch.members.contains_key(&alert.key)
+            let told = batch.members.get(&alert.key);
+            told.is_some_and(|told| *told != Told::Nothing || known.contains(&key.receiver))
         });
         if !is_heard {
             enroll(now, policy, alert, batches);

@@ -14,6 +14,8 @@ use crate::source::Page;
 const PAGE_ROWS: usize = 1_000;
 /// A page ends early at this many bytes, so that long rows cost no memory.
 const PAGE_BYTES: usize = 2 << 20;
+/// What a document may hold beside its rows.
+const MAX_ENVELOPE: usize = 64 << 10;
 /// The longest error text that is kept.
 const MAX_ERROR: usize = 16 << 10;
 
@@ -36,6 +38,8 @@ pub(super) struct Splitter {
     line: usize,
     /// Within a line that is too long: it is dropped up to its end.
     skipping: bool,
+    /// Rows that were longer than may be, since they were last asked for.
+    too_long: u64,
     rows: Vec<Range<usize>>,
     /// Rows found so far, those of earlier pages included.
     found: usize,
@@ -77,6 +81,11 @@ impl Splitter {
         Ok(full.then(|| self.take()))
     }
 
+    /// How many rows were too long since the last call.
+    pub(super) fn take_too_long(&mut self) -> u64 {
+        std::mem::take(&mut self.too_long)
+    }
+
     /// The last page, which may be empty: the stream has come to its end.
     pub(super) fn finish(mut self) -> Result<Page, Broken> {
         if let Shape::Unknown = self.shape {
@@ -115,6 +124,7 @@ impl Splitter {
     /// place: whoever reads the page counts it as rejected.
     fn skip(&mut self) {
         if !std::mem::replace(&mut self.skipping, true) {
+            self.too_long += 1;
             self.push(0..0);
         }
         self.buffer.truncate(self.line);
@@ -169,6 +179,7 @@ impl Splitter {
             }
         }
         if self.buffer.len() > PAGE_BYTES + MAX_ROW {
+            self.too_long += 1;
             return Err(Broken::Incomplete("it holds a row longer than 1 MiB"));
         }
         Ok(false)
@@ -178,6 +189,9 @@ impl Splitter {
         let Shape::Document(nesting) = &self.shape else { return Ok(()) };
         if nesting.depth > 0 {
             return Err(Broken::Incomplete("its end is missing"));
+        }
+        if serde_json::from_slice::<IgnoredAny>(&nesting.envelope).is_err() {
+            return Err(Broken::Incomplete("it is no JSON"));
         }
         // Without an array it may still say `null`; the report's reader knows.
         let empty = nesting.array == Array::Closed
@@ -212,6 +226,17 @@ struct Nesting {
     in_string: bool,
     escaped: bool,
     row: Option<usize>,
+    before: Before,
+    /// Everything but the members of the list: JSON itself judges it at the end.
+    envelope: Vec<u8>,
+}
+
+/// What came before this place of the list.
+#[derive(Debug, PartialEq)]
+enum Before {
+    Begin,
+    Row,
+    Comma,
 }
 
 #[derive(Debug, PartialEq)]
@@ -224,22 +249,30 @@ enum Array {
 impl Nesting {
     fn new(list_depth: usize) -> Nesting {
         let (array, row) = (Array::Ahead, None);
-        Nesting { depth: 0, list_depth, array, in_string: false, escaped: false, row }
+        Nesting {
+            depth: 0,
+            list_depth,
+            array,
+            in_string: false,
+            escaped: false,
+            row,
+            before: Before::Begin,
+            envelope: Vec::new(),
+        }
     }
 
     /// Takes the byte at `at`; the place of the row that it ends.
     fn step(&mut self, at: usize, byte: u8) -> Result<Option<Range<usize>>, Broken> {
+        if self.array != Array::Open {
+            self.keep(byte)?;
+        }
         if self.in_string {
             self.in_string = self.escaped || byte != b'"';
             self.escaped = !self.escaped && byte == b'\\';
             return Ok(None);
         }
-        let between_rows = self.array == Array::Open && self.row.is_none();
-        match byte {
-            b'{' if between_rows => self.row = Some(at),
-            b']' | b',' | b' ' | b'\n' | b'\r' | b'\t' => {}
-            _ if between_rows => return Err(Broken::Incomplete("a member of its list is no row")),
-            _ => {}
+        if self.array == Array::Open && self.row.is_none() {
+            self.go_on(at, byte)?;
         }
         match byte {
             b'"' => self.in_string = true,
@@ -248,6 +281,28 @@ impl Nesting {
             _ => {}
         }
         Ok(None)
+    }
+
+    /// Between two rows of the list.
+    fn go_on(&mut self, at: usize, byte: u8) -> Result<(), Broken> {
+        match (byte, &self.before) {
+            (b' ' | b'\n' | b'\r' | b'\t', _) => {}
+            (b'{', Before::Begin | Before::Comma) => {
+                (self.row, self.before) = (Some(at), Before::Row);
+            }
+            (b',', Before::Row) => self.before = Before::Comma,
+            (b']', Before::Begin | Before::Row) => self.keep(byte)?,
+            _ => return Err(Broken::Incomplete("a member of its list is no row")),
+        }
+        Ok(())
+    }
+
+    fn keep(&mut self, byte: u8) -> Result<(), Broken> {
+        if self.envelope.len() == MAX_ENVELOPE {
+            return Err(Broken::Incomplete("it holds too much beside its rows"));
+        }
+        self.envelope.push(byte);
+        Ok(())
     }
 
     fn open(&mut self, byte: u8) {
@@ -385,6 +440,12 @@ mod tests {
         check("[ROW,ROW]", Ok(vec![2]));
         check("[]", Ok(vec![]));
         check("[1]", Err("a member of its list is no row"));
+        check("[,]", Err("a member of its list is no row"));
+        check("[ROW,,ROW]", Err("a member of its list is no row"));
+        check("[ROW ROW]", Err("a member of its list is no row"));
+        check("[ROW,]", Err("a member of its list is no row"));
+        check("[ROW]]", Err("it is no JSON"));
+        check("{\"pixels\":[ROW],}", Err("it is no JSON"));
         check("[ROW,", Err("its end is missing"));
         check("<html>", Err("it is no JSON"));
         check("pixel_id,offer\n", Err("it is no JSON"));

@@ -96,6 +96,7 @@ impl Caller {
         let mut body = BytesMut::new();
         while let Some(chunk) = self.chunk(&mut answer).await? {
             if body.len() + chunk.len() > MAX_BODY {
+                self.count_limit("body", 1);
                 let source = &self.source;
                 let message =
                     format!("the network's answer is larger than 64 MiB (source \"{source}\")");
@@ -104,6 +105,12 @@ impl Caller {
             body.extend_from_slice(&chunk);
         }
         Ok(body.freeze())
+    }
+
+    /// Counts how often an answer went beyond a limit of ours.
+    pub(super) fn count_limit(&self, limit: &str, times: u64) {
+        let reached = self.metrics.limits_reached.with_label_values(&[&self.source, limit]);
+        reached.inc_by(times);
     }
 
     /// One try, up to the headers of a good answer.

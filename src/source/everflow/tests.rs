@@ -20,11 +20,11 @@ use crate::domain::time::Timestamp;
 use crate::source::Status;
 
 const KEY: &str = "s3cr3t-k3y";
-const ROW: &str = r#"{"pixel_id":1,"network_offer_id":2,"affiliate_id":3,"timestamp":4,"is_success":false,"conversion_id":"c"}"#;
+pub(super) const ROW: &str = r#"{"pixel_id":1,"network_offer_id":2,"affiliate_id":3,"timestamp":4,"is_success":false,"conversion_id":"c"}"#;
 
 /// One scripted answer; `cut` breaks the connection after the body.
 #[derive(Clone)]
-struct Reply {
+pub(super) struct Reply {
     status: u16,
     headers: Vec<(&'static str, &'static str)>,
     body: Bytes,
@@ -35,7 +35,7 @@ fn reply(status: u16, body: impl Into<Bytes>) -> Reply {
     Reply { status, headers: Vec::new(), body: body.into(), cut: false }
 }
 
-fn ok(body: impl Into<Bytes>) -> Reply {
+pub(super) fn ok(body: impl Into<Bytes>) -> Reply {
     reply(200, body)
 }
 
@@ -91,8 +91,10 @@ fn written(reply: Reply) -> Response {
     }
     let whole = reply.body;
     let size = whole.len().div_ceil(5).max(1);
-    let mut chunks: Vec<std::io::Result<Bytes>> =
-        whole.chunks(size).map(|c| Ok(Bytes::copy_from_slice(c))).collect();
+    let mut chunks: Vec<std::io::Result<Bytes>> = (0..whole.len())
+        .step_by(size)
+        .map(|from| Ok(whole.slice(from..whole.len().min(from + size))))
+        .collect();
     if reply.cut {
         chunks.push(Err(std::io::Error::other("cut")));
     }
@@ -104,14 +106,14 @@ fn written(reply: Reply) -> Response {
     response.body(Body::from_stream(slowly)).expect("a valid answer")
 }
 
-struct Setup {
-    api: Arc<Everflow>,
+pub(super) struct Setup {
+    pub(super) api: Arc<Everflow>,
     server: Arc<Server>,
     arrivals: mpsc::UnboundedReceiver<()>,
-    metrics: Arc<Metrics>,
+    pub(super) metrics: Arc<Metrics>,
 }
 
-async fn setup(script: Vec<Reply>) -> Setup {
+pub(super) async fn setup(script: Vec<Reply>) -> Setup {
     setup_with(script, Some(67), 1_000).await
 }
 
@@ -149,7 +151,7 @@ fn client_of(base_url: &str, timezone_id: Option<u32>, metrics: Arc<Metrics>) ->
         .expect("valid options")
 }
 
-fn failures() -> Ask {
+pub(super) fn failures() -> Ask {
     let (from, to) = (Timestamp(0), Timestamp(60));
     Ask { status: Status::Failure, from, to, scope: Scope::default() }
 }
@@ -158,7 +160,7 @@ fn rows(count: usize) -> String {
     format!("{{\"pixels\":[{}]}}", vec![ROW; count].join(","))
 }
 
-fn lines(count: usize) -> String {
+pub(super) fn lines(count: usize) -> String {
     format!("{ROW}\n").repeat(count)
 }
 
