@@ -131,10 +131,16 @@ impl<S: Store + 'static> Keeper<S> {
             is_over: false,
             house,
         };
-        keeper.load()?;
         let store = [keeper.store.kind()];
         keeper.metrics.store_failed_commits.with_label_values(&store).inc_by(0);
         keeper.metrics.store_trouble.with_label_values(&store).set(0);
+        match keeper.load() {
+            // As later: said, waited out, and tried again with each message.
+            Err(error @ StoreError::Unusable(_)) => {
+                keeper.note_trouble(&error);
+            }
+            loaded => loaded?,
+        }
         // A counter shows a zero first, so that its first step is seen.
         for rule in &keeper.policy.rules {
             keeper.metrics.rule_unknown.with_label_values(&[&rule.name]).inc_by(0);
@@ -294,7 +300,7 @@ impl<S: Store + 'static> Keeper<S> {
             let timer = self.metrics.store_commit_seconds.with_label_values(&[self.store.kind()]);
             let _timer = timer.start_timer();
             reach(Step::TurnDecided);
-            let committed = self.store.commit(now, &changes);
+            let committed = self.store.commit(&changes);
             if committed.is_err() {
                 // As in `lose_state`, before anybody else gets the lock.
                 *state = State::default();
@@ -334,7 +340,7 @@ impl<S: Store + 'static> Keeper<S> {
         self.house.checkpoint_at = fresh.commit;
         let (changes, _) = turn(now, &self.policy, &mut fresh, News::Started);
         if !changes.is_empty() {
-            self.store.commit(now, &changes)?;
+            self.store.commit(&changes)?;
         }
         *self.view.state_mut() = fresh;
         self.is_loaded = true;

@@ -58,7 +58,7 @@ pub trait Store: Send {
 
     /// Makes the changes durable, all or nothing: when it returns, a power cut
     /// loses none of them. After an error the store must be loaded again.
-    fn commit(&mut self, now: Timestamp, changes: &Changes) -> Result<(), StoreError>;
+    fn commit(&mut self, changes: &Changes) -> Result<(), StoreError>;
 
     /// Notes what the journal adds up to after `commit`, so that a start need not
     /// read what came before the look-back.

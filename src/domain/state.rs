@@ -23,6 +23,8 @@ use super::window::group::Group;
 pub struct Changes {
     /// Rises by one with each commit; texts are found by it.
     pub commit: u64,
+    /// The network's time, as far as it is known.
+    pub seen_at: Timestamp,
     /// In the order in which they happened, by source.
     pub journal: Vec<(String, Entry)>,
     pub texts: Vec<DeliveryText>,

@@ -318,6 +318,7 @@ impl Turn<'_> {
         if !self.changes.is_empty() {
             self.state.commit = self.changes.commit;
         }
+        self.changes.seen_at = self.seen_at;
         (self.changes, self.tally)
     }
 

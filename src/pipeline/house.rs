@@ -55,7 +55,7 @@ impl<S: Store + 'static> Keeper<S> {
         }
         if self.is_loaded && is_due(self.house.pruned_at, PRUNE_EVERY, now) {
             self.house.pruned_at = now;
-            let prune = |store: &mut S, _| store.prune(RETAIN);
+            let prune = |store: &mut S, span| store.prune(RETAIN.max(span));
             self.keep_house("old deliveries cannot be dropped", prune);
         }
         if self.is_loaded && is_due(self.house.snapshot_at, SNAPSHOT_EVERY, now) {

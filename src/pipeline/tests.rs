@@ -27,13 +27,13 @@ impl Store for Fragile {
         self.store.load(span, take)
     }
 
-    fn commit(&mut self, now: Timestamp, changes: &Changes) -> Result<(), StoreError> {
+    fn commit(&mut self, changes: &Changes) -> Result<(), StoreError> {
         if self.disk.hangs.load(Ordering::Relaxed) {
             return Err(StoreError::Stuck("the disk hangs".to_owned()));
         }
         match self.disk.is_full.load(Ordering::Relaxed) {
             true => Err(StoreError::Unusable("the disk is full".to_owned())),
-            false => self.store.commit(now, changes),
+            false => self.store.commit(changes),
         }
     }
 

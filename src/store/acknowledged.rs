@@ -25,11 +25,8 @@ impl Acknowledged {
         Ok(Acknowledged { file })
     }
 
-    /// 0 where nothing was acknowledged yet; `None` where the file makes no sense.
+    /// `None` where the file is new, or makes no sense.
     pub fn read(&self) -> io::Result<Option<u64>> {
-        if self.file.metadata()?.len() == 0 {
-            return Ok(Some(0));
-        }
         let mut bytes = [0; BYTES];
         let read = self.file.read_at(&mut bytes, 0)?;
         let commit = u64::from_le_bytes(bytes[..8].try_into().expect("eight bytes"));

@@ -71,14 +71,14 @@ impl Folder {
     }
 
     /// Whether the disk takes writes now: some room is taken, and given back.
-    pub fn probe(&self) -> Result<(), StoreError> {
+    pub fn probe(&self) -> io::Result<()> {
         let path = self.path.join("probe");
         let probed = File::create(&path).and_then(|mut file| {
             file.write_all(&[1; PROBE_BYTES])?;
             file.sync_all()
         });
         fs::remove_file(&path).ok();
-        probed.map_err(|error| self.unusable(&error))
+        probed
     }
 
     /// Moves the store out of the way, under a name with the time; nothing to do
@@ -96,8 +96,20 @@ impl Folder {
         let place = places.find(|place| !place.exists()).expect("numbers do not end");
         let moved = fs::rename(self.sled(), &place).and_then(|()| self.sync());
         moved.map_err(|error| self.unusable(&error))?;
-        self.forget_oldest();
         Ok(Some(place))
+    }
+
+    /// Moves a snapshot that cannot be read out of the way: beside the store that it
+    /// was to mend.
+    pub fn set_snapshot_aside(&self, place: Option<&Path>) -> io::Result<()> {
+        let aside = match place {
+            Some(place) => place.join("snapshot"),
+            None => self.path.join("damaged-snapshot"),
+        };
+        match fs::rename(self.snapshot(), aside) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            moved => moved,
+        }
     }
 
     /// Names of the folders with damaged content, the oldest first.
@@ -109,7 +121,8 @@ impl Folder {
         names
     }
 
-    fn forget_oldest(&self) {
+    /// Only once another store stands in its place.
+    pub fn forget_oldest(&self) {
         let names = self.all_set_aside();
         for name in &names[..names.len().saturating_sub(MOST_SET_ASIDE)] {
             tracing::warn!(name, "an old damaged store is removed, newer ones are kept");

@@ -83,11 +83,12 @@ fn key_hash(key: &[u8]) -> u64 {
     SipHasher13::new_with_keys(0x6a6f_7572, 0x006e_616c).hash(key)
 }
 
-/// Everything that one commit at `now` writes, after what was `written` before.
-pub fn writes(now: Timestamp, changes: &Changes, written: &mut Written) -> Vec<Write> {
+/// Everything that one commit writes, after what was `written` before.
+pub fn writes(changes: &Changes, written: &mut Written) -> Vec<Write> {
     written.commit = changes.commit;
     let shown_at = changes.journal.iter().map(|(_, entry)| entry.shown_at()).max();
-    let shown_at = shown_at.unwrap_or_default().min(now + MOST_AHEAD);
+    let shown_at =
+        shown_at.unwrap_or_default().min(changes.seen_at.max(written.written_at) + MOST_AHEAD);
     written.written_at = written.written_at.max(shown_at);
     let mut writes: Vec<Write> = Vec::new();
     let blocks = blocks(&changes.journal, BLOCK);

@@ -35,10 +35,10 @@ impl Store for MemoryStore {
         Ok(replay::replay(span, take, |prefix| scan(&keys, prefix))?.commit)
     }
 
-    fn commit(&mut self, now: Timestamp, changes: &Changes) -> Result<(), StoreError> {
+    fn commit(&mut self, changes: &Changes) -> Result<(), StoreError> {
         let mut keys = self.keys();
         let mut written = replay::read_written(&|prefix| scan(&keys, prefix))?;
-        for (key, value) in journal::writes(now, changes, &mut written) {
+        for (key, value) in journal::writes(changes, &mut written) {
             match value {
                 Some(value) => keys.insert(key, value),
                 None => keys.remove(&key),

@@ -5,6 +5,7 @@
 //! disk does not. So it is closed then, and opened again once the disk is well.
 
 use std::fs::{self, File};
+use std::io::ErrorKind;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -76,7 +77,11 @@ impl SledStore {
     /// missing. It is opened when it is loaded.
     pub fn open(folder: &Path) -> Result<SledStore, StoreError> {
         let folder = Folder::open(folder)?;
-        folder.probe()?;
+        match folder.probe() {
+            // It is waited out, as it is later.
+            Err(error) if error.kind() == ErrorKind::StorageFull => {}
+            probed => probed.map_err(|error| folder.unusable(&error))?,
+        }
         Ok(SledStore {
             folder,
             worker: Worker::start(),
@@ -210,9 +215,9 @@ impl Store for SledStore {
         }
     }
 
-    fn commit(&mut self, now: Timestamp, changes: &Changes) -> Result<(), StoreError> {
+    fn commit(&mut self, changes: &Changes) -> Result<(), StoreError> {
         let mut written = self.opened()?.written;
-        self.write(journal::writes(now, changes, &mut written))?;
+        self.write(journal::writes(changes, &mut written))?;
         let open = self.open.as_mut().ok_or_else(closed)?;
         open.written = written;
         if let Err(error) = open.acknowledged.write(written.commit) {
@@ -324,9 +329,13 @@ impl Store for SledStore {
 
 /// Every pair whose key begins with `prefix`.
 fn scan(db: &Db, prefix: u8) -> Pairs<'static> {
-    Box::new(db.scan_prefix([prefix]).map(|pair| {
-        let (key, value) = pair.map_err(|error| StoreError::Damaged(error.to_string()))?;
-        Ok((key.to_vec(), value.to_vec()))
+    Box::new(db.scan_prefix([prefix]).map(|pair| match pair {
+        Ok((key, value)) => Ok((key.to_vec(), value.to_vec())),
+        // A disk that cannot be read now may be read later: that is no damage.
+        Err(sled::Error::Io(error)) => {
+            Err(StoreError::Unusable(format!("the store cannot be read: {error}")))
+        }
+        Err(error) => Err(StoreError::Damaged(error.to_string())),
     }))
 }
 

@@ -73,7 +73,6 @@ pub fn read(
     path: &Path,
     take: &mut dyn FnMut(Pair) -> Result<(), StoreError>,
 ) -> Result<(), StoreError> {
-    let unsound = |error: io::Error| StoreError::Damaged(format!("its snapshot: {error}"));
     let file = File::open(path).map_err(unsound)?;
     let mut input = GzDecoder::new(BufReader::new(file));
     let mut magic = vec![0; MAGIC.len()];
@@ -92,6 +91,24 @@ pub fn read(
     match input.read(&mut [0]).map_err(unsound)? {
         0 => Ok(()),
         _ => Err(unsound(io::Error::other("it goes on behind its end"))),
+    }
+}
+
+/// What the copy begins with; `None` where there is no copy, or none that makes sense.
+pub fn first(path: &Path) -> Option<Pair> {
+    let mut input = GzDecoder::new(BufReader::new(File::open(path).ok()?));
+    let mut magic = vec![0; MAGIC.len()];
+    input.read_exact(&mut magic).ok()?;
+    if magic == MAGIC { read_pair(&mut input).ok() } else { None }
+}
+
+/// A disk that cannot be read now may be read later: that is no damage.
+fn unsound(error: io::Error) -> StoreError {
+    match error.raw_os_error() {
+        Some(_) if error.kind() != io::ErrorKind::NotFound => {
+            StoreError::Unusable(format!("the store's snapshot cannot be read: {error}"))
+        }
+        _ => StoreError::Damaged(format!("its snapshot: {error}")),
     }
 }
 

@@ -58,11 +58,28 @@ fn after_thirty_days_disk_and_memory_are_level() {
     world.restart();
 }
 
+#[test]
+fn a_first_start_with_a_clock_days_behind_is_known_at_the_next_one() {
+    for days in [2, 6, 10] {
+        let mut world = World::new(policy(vec![]));
+        world.fail_many("before", 5);
+        world.skew = -days * DAY;
+        world.pass(HOUR);
+        world.skew = 0;
+        world.pass(HOUR);
+        world.checkpoint();
+        world.pass(60);
+        world.restart();
+        world.pass(HOUR);
+        assert_eq!(world.failures_total(), 5, "{days} days behind");
+    }
+}
+
 /// Blocks that a start needs are told by the network's time: a machine whose clock
 /// was far away for a while would lose them else, and count them anew.
 #[test]
 fn a_clock_that_was_months_away_for_a_while_costs_nothing_at_the_next_start() {
-    for skew in [-400 * DAY, 60 * DAY] {
+    for skew in [-400 * DAY, -10 * DAY, -2 * DAY, 60 * DAY] {
         let mut world =
             World::calm(policy(vec![rule("any", HOUR, vec![at_least(Measure::Open, 1.0)])]));
         world.fail_many("before", 9);

@@ -276,7 +276,7 @@ impl World {
 
     fn commit(&mut self, changes: &Changes) {
         if !changes.is_empty() {
-            self.store.commit(Timestamp(self.clock()), changes).expect("memory takes it");
+            self.store.commit(changes).expect("memory takes it");
             self.note_commit(changes);
         }
     }

@@ -82,6 +82,26 @@ async fn a_full_disk_is_told_and_the_service_goes_on_by_itself_when_there_is_roo
     network.stop().await;
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_start_on_a_full_disk_waits_for_room() {
+    let (network, slack) = (network(500, 100).await, FakeSlack::start().await);
+    let mut postwatch = Postwatch::new(&network, &slack);
+    let data = postwatch.data();
+    let Some(disk) = SmallDisk::mount(&data, "2m") else { return };
+    let filler = data.join("filler");
+    std::fs::write(&filler, vec![1; 3 << 20]).expect_err("it fills the disk");
+    postwatch.start();
+    until("it says why", || async {
+        postwatch.get("readyz").await.is_some_and(|ready| ready.contains("free some space"))
+    })
+    .await;
+    disk.resize("64m");
+    std::fs::remove_file(&filler).expect("it is there");
+    agree(&postwatch, &network, "with room again").await;
+    postwatch.kill().await;
+    network.stop().await;
+}
+
 /// Each kind of write fails once, the first time and later ones: the service goes
 /// on by itself, or says at its start what is wrong.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -2,6 +2,7 @@
 //! believing that all of it is there.
 
 use std::fs::{self, File};
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -11,8 +12,9 @@ use sled::Db;
 
 use super::{Open, SledStore, explain, guarded, scan};
 use crate::store::acknowledged::Acknowledged;
+use crate::store::journal::{WRITTEN, Written};
 use crate::store::replay::read_written;
-use crate::store::{StoreError, folder::Folder};
+use crate::store::{StoreError, codec, folder::Folder, snapshot};
 
 /// The journal is written once and read at a start: it needs little cache.
 const CACHE_BYTES: u64 = 8 << 20;
@@ -21,35 +23,43 @@ const CACHE_BYTES: u64 = 8 << 20;
 const UNLOCKED_WITHIN: Duration = Duration::from_secs(5);
 
 impl SledStore {
-    /// Opens the store once its disk takes writes.
+    /// Opens the store once its disk takes writes, and can be read.
     pub(super) fn reopen(&mut self) -> Result<Open, StoreError> {
-        self.folder.probe()?;
+        self.folder.probe().map_err(|error| self.folder.unusable(&error))?;
         let path = self.folder.sled();
         let (acknowledged, last) = self.acknowledged()?;
-        let is_first = last == Some(0) && !self.folder.snapshot().exists();
-        if !path.join("db").exists() && !is_first {
+        let copied = self.copied_commit();
+        let least = last.max(copied).unwrap_or_default();
+        if !path.join("db").exists() && least > 0 {
             return Err(self.folder.damaged("its files are missing"));
         }
         if std::mem::take(&mut self.is_doubtful) {
             forget_cached(&path);
         }
+        read_through(&path).map_err(|error| self.folder.unusable(&error))?;
         let db = open_sled(&self.folder, &path)?;
         let written = guarded(|| read_written(&|prefix| scan(&db, prefix)));
         let written = written.unwrap_or_else(|why| Err(self.folder.damaged(&why)))?;
-        match last {
-            Some(last) if written.commit < last => {
-                let why = format!("it ends at commit {} of {last}", written.commit);
-                return Err(self.folder.damaged(&why));
-            }
-            Some(_) => {}
-            None => tracing::warn!(
+        if written.commit < least {
+            let why = format!("it ends at commit {} of {least}", written.commit);
+            return Err(self.folder.damaged(&why));
+        }
+        if last.is_none() && written.commit > 0 {
+            tracing::warn!(
                 commit = written.commit,
                 "whether the store is whole cannot be told: the number of its last commit is lost"
-            ),
+            );
         }
         let file = File::open(path.join("db")).map_err(|error| self.folder.unusable(&error))?;
         let file = Arc::new(file);
         Ok(Open { db, file, acknowledged, written, copying: None })
+    }
+
+    /// The last commit that the snapshot holds.
+    fn copied_commit(&self) -> Option<u64> {
+        let (key, value) = snapshot::first(&self.folder.snapshot())?;
+        let written: Written = codec::decode("the snapshot's head", &value).ok()?;
+        (key == [WRITTEN]).then_some(written.commit)
     }
 
     /// The number of the last commit that was acknowledged, and the file that holds it.
@@ -58,6 +68,20 @@ impl SledStore {
         let read = file.and_then(|file| file.read().map(|last| (file, last)));
         read.map_err(|error| self.folder.unusable(&error))
     }
+}
+
+/// Reads every file once. Where sled meets a disk that cannot be read, it takes
+/// that for the end of its log, and cuts it there.
+fn read_through(path: &Path) -> io::Result<()> {
+    let mut buffer = vec![0; 1 << 20];
+    for entry in fs::read_dir(path).into_iter().flatten() {
+        let entry = entry?;
+        if entry.file_type()?.is_file() {
+            let mut file = File::open(entry.path())?;
+            while file.read(&mut buffer)? > 0 {}
+        }
+    }
+    Ok(())
 }
 
 /// Opens sled, by its log alone where its own index of it is damaged.

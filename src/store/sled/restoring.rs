@@ -1,14 +1,16 @@
 //! A store that was found damaged: set aside, and built anew from the snapshot.
 
 use std::fs;
+use std::time::Duration;
 
 use sled::Batch;
 
 use super::opening::open_sled;
-use super::{SledStore, explain};
+use super::{SledStore, explain, scan};
 use crate::domain::time::Timestamp;
 use crate::failpoint::{Step, reach};
 use crate::store::journal::{JOURNAL, WRITTEN, Written};
+use crate::store::replay::replay;
 use crate::store::{StoreError, codec, snapshot};
 
 /// Pairs in one batch.
@@ -20,29 +22,36 @@ impl SledStore {
     pub(super) fn restore(&mut self, now: Timestamp, why: &str) -> Result<(), StoreError> {
         let place = self.folder.set_aside(now)?;
         reach(Step::RebuildSetAside);
-        let place = place.map(|place| place.display().to_string());
-        let place = place.unwrap_or_else(|| "nowhere: its files were missing".to_owned());
+        let set_aside = place.as_ref().map(|place| place.display().to_string());
+        let set_aside = set_aside.unwrap_or_else(|| "nowhere: its files were missing".to_owned());
         match self.write_anew(true) {
             Ok(written) => tracing::error!(
                 why,
-                set_aside = place,
+                set_aside,
                 as_of = %written.written_at,
                 "THE STORE WAS DAMAGED and is rebuilt from its snapshot; what the network showed \
                  later is read again, and messages of that time may come twice"
             ),
             Err(StoreError::Damaged(no_snapshot)) => {
+                let aside = self.folder.set_snapshot_aside(place.as_deref());
+                aside.map_err(|error| self.folder.unusable(&error))?;
                 self.write_anew(false)?;
                 tracing::error!(
                     why,
-                    set_aside = place,
+                    set_aside,
                     no_snapshot,
                     "THE STORE WAS DAMAGED and there is no snapshot of it: postwatch begins anew \
                      with what the network's look-back shows; counters start at 0, and alerts that \
                      still hold are told again"
                 );
             }
-            Err(error) => return Err(error),
+            Err(error) => {
+                // It may be what fills the disk.
+                fs::remove_dir_all(self.folder.new_sled()).ok();
+                return Err(error);
+            }
         }
+        self.folder.forget_oldest();
         Ok(())
     }
 
@@ -55,11 +64,7 @@ impl SledStore {
         }
         let written = match from_snapshot {
             true => self.copy_snapshot()?,
-            false => {
-                // A snapshot that cannot be read must not stand for the new store.
-                fs::remove_file(self.folder.snapshot()).ok();
-                Written::default()
-            }
+            false => Written::default(),
         };
         reach(Step::RebuildWritten);
         // First the number, then the store: a crash in between finds no store, and
@@ -102,6 +107,8 @@ impl SledStore {
         batch.insert(key, head.unwrap_or_default());
         db.apply_batch(batch).map_err(failed)?;
         db.flush().map_err(failed)?;
+        // What cannot be read back is no copy.
+        replay(Duration::MAX, &mut |_| {}, |prefix| scan(&db, prefix))?;
         drop(db);
         let synced = fs::File::open(self.folder.new_sled().join("db"));
         synced.and_then(|file| file.sync_all()).map_err(|error| self.folder.unusable(&error))?;

@@ -44,6 +44,7 @@ fn changes_at(at: Timestamp, number: u64, deliveries: u64) -> Changes {
     };
     Changes {
         commit: number,
+        seen_at: at,
         journal: (0..deliveries)
             .map(|n| ("acme".to_owned(), Entry::Delivery(delivery(n))))
             .collect(),
@@ -104,7 +105,7 @@ fn whole(folder: &Path) -> ((u64, Vec<String>), (u64, Vec<String>)) {
     let mut store = opened(folder);
     let mut as_of_snapshot = None;
     for number in 1..=60 {
-        store.commit(NOON, &changes(number, 40)).expect("the disk has room");
+        store.commit(&changes(number, 40)).expect("the disk has room");
         if number == 40 {
             store.checkpoint(number, &[("acme".to_owned(), Checkpoint::default())]).expect("room");
             store.snapshot(SPAN).expect("it begins");
@@ -177,11 +178,57 @@ fn a_damaged_store_comes_back_whole_or_as_of_its_snapshot_and_never_with_less() 
 }
 
 #[test]
+fn a_snapshot_tells_that_the_store_ends_too_early_where_the_last_number_is_lost() {
+    let place = TempDir::new().expect("a temporary folder");
+    let (_, as_of_snapshot) = whole(place.path());
+    fs::remove_file(place.path().join("acknowledged")).expect("ours");
+    let db = place.path().join("sled/db");
+    fs::File::options().write(true).open(&db).and_then(|file| file.set_len(0)).expect("ours");
+    assert!(started(place.path()) == as_of_snapshot, "it is as of the snapshot");
+}
+
+#[test]
+fn a_snapshot_that_cannot_be_read_is_set_aside_beside_its_store() {
+    let place = TempDir::new().expect("a temporary folder");
+    whole(place.path());
+    let garbage = b"no snapshot at all";
+    fs::write(place.path().join("snapshot"), garbage).expect("ours");
+    let db = place.path().join("sled/db");
+    fs::File::options().write(true).open(&db).and_then(|file| file.set_len(0)).expect("ours");
+    assert_eq!(started(place.path()), (0, Vec::new()));
+    let aside = SledStore::open(place.path()).expect("ours").condition().set_aside;
+    let kept = fs::read(place.path().join(&aside[0]).join("snapshot"));
+    assert_eq!(kept.expect("it was kept"), garbage);
+}
+
+/// A copy whose bytes are sound and mean nothing must not take the store's place,
+/// and be found damaged again at each start.
+#[test]
+fn a_snapshot_that_cannot_be_replayed_is_none() {
+    let place = TempDir::new().expect("a temporary folder");
+    whole(place.path());
+    let path = place.path().join("snapshot");
+    let mut pairs = Vec::new();
+    snapshot::read(&path, &mut |pair| {
+        pairs.push(pair);
+        Ok(())
+    })
+    .expect("it is sound");
+    let block = pairs.iter_mut().find(|(key, _)| key[0] == JOURNAL).expect("there are some");
+    block.1.truncate(5);
+    snapshot::write(&path, pairs.into_iter().map(Ok)).expect("there is room");
+    let db = place.path().join("sled/db");
+    fs::File::options().write(true).open(&db).and_then(|file| file.set_len(0)).expect("ours");
+    assert_eq!(started(place.path()), (0, Vec::new()));
+    assert_eq!(started(place.path()), (0, Vec::new()), "the next start finds a sound one");
+}
+
+#[test]
 fn without_a_snapshot_a_damaged_store_begins_anew_and_is_set_aside() {
     let place = TempDir::new().expect("a temporary folder");
     {
         let mut store = opened(place.path());
-        store.commit(NOON, &changes(1, 40)).expect("room");
+        store.commit(&changes(1, 40)).expect("room");
     }
     let db = place.path().join("sled/db");
     fs::File::options().write(true).open(&db).and_then(|file| file.set_len(0)).expect("ours");
@@ -247,7 +294,7 @@ fn a_store_goes_on_by_itself_when_a_full_disk_has_room_again() {
         let mut store = opened(&folder);
         let mut last = 0;
         let refused = loop {
-            match store.commit(NOON, &changes(last + 1, 400)) {
+            match store.commit(&changes(last + 1, 400)) {
                 Ok(()) => last += 1,
                 Err(error) => break error.to_string(),
             }
@@ -262,7 +309,7 @@ fn a_store_goes_on_by_itself_when_a_full_disk_has_room_again() {
         assert!(commit == last || commit == last + 1, "{commit} of {last}");
         let entries = all.iter().filter(|one| one.starts_with("Entry")).count();
         assert_eq!(entries as u64, commit * 400);
-        store.commit(NOON, &changes(commit + 1, 400)).expect("there is room");
+        store.commit(&changes(commit + 1, 400)).expect("there is room");
     }
 }
 
@@ -270,17 +317,17 @@ fn a_store_goes_on_by_itself_when_a_full_disk_has_room_again() {
 fn a_store_goes_on_by_itself_when_a_read_only_disk_is_writable_again() {
     let Some(disk) = Disk::new("60m") else { return };
     let mut store = opened(&disk.place.path().join("data"));
-    store.commit(NOON, &changes(1, 40)).expect("room");
+    store.commit(&changes(1, 40)).expect("room");
     // As after a failed write: with a file of its open for writing no disk can be
     // made read-only by hand.
     store.close();
     disk.remount("ro");
     let told = loaded(&mut store).expect_err("it is read-only").to_string();
     assert!(told.contains("read-only"), "{told}");
-    assert!(store.commit(NOON, &changes(2, 40)).is_err());
+    assert!(store.commit(&changes(2, 40)).is_err());
     disk.remount("rw");
     assert_eq!(loaded(&mut store).expect("it is writable").0, 1);
-    store.commit(NOON, &changes(2, 40)).expect("it is writable");
+    store.commit(&changes(2, 40)).expect("it is writable");
 }
 
 /// Half a year at a steady load, 30 days kept: neither the disk nor what a start
@@ -293,7 +340,7 @@ fn after_thirty_days_the_disk_is_level() {
     for day in 0..180u64 {
         let now = NOON + DAY * day as u32;
         for part in 0..4 {
-            store.commit(now, &changes_at(now, day * 4 + part + 1, 500)).expect("room");
+            store.commit(&changes_at(now, day * 4 + part + 1, 500)).expect("room");
         }
         store.checkpoint(day * 4 + 4, &[]).expect("room");
         store.prune(DAY * 30).expect("room");

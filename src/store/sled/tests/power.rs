@@ -101,7 +101,7 @@ fn commit_until_the_end(folder: &Path, snapshots_every: u64) -> u64 {
         return 0;
     }
     let mut last = 0;
-    while store.commit(NOON, &changes(last + 1, EACH)).is_ok() {
+    while store.commit(&changes(last + 1, EACH)).is_ok() {
         last += 1;
         if last.is_multiple_of(snapshots_every) {
             store.snapshot(SPAN).ok();
