@@ -255,6 +255,7 @@ impl Turn<'_> {
     /// that caused them.
     fn tell(&mut self) {
         let state = &mut *self.state;
+        state.note_gaps(self.now);
         let catching_up = state.catching_up(self.now, self.policy);
         let notices = plan::plan(
             self.now,

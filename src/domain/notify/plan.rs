@@ -159,11 +159,10 @@ pub fn plan(
         let waits = |key: &AlertKey| {
             catching_up.contains(&key.source) && builtin::rule(&key.rule).is_none()
         };
-        if batch.members.keys().any(waits) {
-            continue;
-        }
-        if let Some(reason) = reason_to_notify(now, alerts, batch) {
-            let notice = write_notice(now, policy, key, batch, reason, alerts);
+        // Whoever shares a batch with one that waits is told all the same.
+        let told_now = |key: &AlertKey| alerts.get(key).filter(|_| !waits(key));
+        if let Some(reason) = reason_to_notify(now, batch, told_now) {
+            let notice = write_notice(now, policy, key, batch, reason, told_now);
             notices.push((notice, batch.fallback.clone()));
             touched.insert(key.clone());
         }
@@ -190,12 +189,13 @@ fn forget_untold(alerts: &BTreeMap<AlertKey, Alert>, batch: &mut Batch) -> bool 
     batch.members.len() != before
 }
 
-fn reason_to_notify(
+/// `find` gives the alerts that may be told now.
+fn reason_to_notify<'a>(
     now: Timestamp,
-    alerts: &BTreeMap<AlertKey, Alert>,
     batch: &Batch,
+    find: impl Fn(&AlertKey) -> Option<&'a Alert>,
 ) -> Option<NoticeReason> {
-    let members = || batch.members.iter().filter_map(|(key, told)| Some((alerts.get(key)?, *told)));
+    let members = || batch.members.iter().filter_map(|(key, told)| Some((find(key)?, *told)));
     let has_untold = members().any(|(_, told)| told == Told::Nothing);
     let Some(planned_at) = batch.planned_at else {
         let is_due = has_untold && has_passed(now, batch.opened_at, batch.timing.batch_wait);
@@ -234,17 +234,17 @@ fn is_ended(alert: &Alert) -> bool {
     matches!(alert.status, Status::Ended { .. })
 }
 
-fn write_notice(
+fn write_notice<'a>(
     now: Timestamp,
     policy: &Policy,
     key: &BatchKey,
     batch: &mut Batch,
     reason: NoticeReason,
-    alerts: &BTreeMap<AlertKey, Alert>,
+    find: impl Fn(&AlertKey) -> Option<&'a Alert>,
 ) -> Notice {
     let mut facts: Vec<AlertFacts> = Vec::new();
     for (member, told) in &mut batch.members {
-        let Some(alert) = alerts.get(member) else { continue };
+        let Some(alert) = find(member) else { continue };
         // An end is told once; its batch may live on.
         if *told != Told::Ended {
             facts.extend(alert_facts(policy, alert));
