@@ -33,6 +33,7 @@ pub struct Batch {
     /// When the last notice was written.
     pub planned_at: Option<Timestamp>,
     /// When the outbox was last done with one: taken by the channel, or given up.
+    /// `None` while the last one waits.
     pub settled_at: Option<Timestamp>,
     /// Notices written so far.
     pub notices: u32,
@@ -77,9 +78,9 @@ pub fn enroll(
     }
 }
 
-/// Gives the alerts that nobody was told of yet, and whose receivers no route
-/// names any more, to those of their routes now: else nobody might ever hear of
-/// them. Batches that got one are added to `touched`.
+/// Gives the alerts that stand, and whose receivers no route names any more, to
+/// those of their routes now: else nobody might ever hear of them again. Batches
+/// that got one are added to `touched`.
 pub fn adopt(
     now: Timestamp,
     policy: &Policy,
@@ -92,8 +93,7 @@ pub fn adopt(
         routes.flat_map(|route| route.to.iter().chain(&route.fallback)).collect();
     for alert in alerts.values().filter(|alert| alert.severity().is_some() && !is_ended(alert)) {
         let is_heard = batches.iter().any(|(key, batch)| {
-            let told = batch.members.get(&alert.key);
-            told.is_some_and(|told| *told != Told::Nothing || known.contains(&key.receiver))
+            known.contains(&key.receiver) && batch.members.contains_key(&alert.key)
         });
         if !is_heard {
             enroll(now, policy, alert, batches);
@@ -219,8 +219,9 @@ fn reason_to_notify<'a>(
     }
     let is_firing = members().any(|(alert, _)| matches!(alert.status, Status::Firing { .. }));
     // Counted from when the last one arrived, and never while one still waits.
-    let settled_at = batch.settled_at.filter(|settled_at| *settled_at >= planned_at)?;
-    let is_due = is_firing && now >= settled_at + batch.timing.remind_every;
+    // So far ahead, it was told by a clock that has been set back since.
+    let passed = now.0.abs_diff(batch.settled_at?.0);
+    let is_due = is_firing && passed >= batch.timing.remind_every.as_secs();
     is_due.then_some(NoticeReason::Reminder)
 }
 
@@ -258,7 +259,7 @@ fn write_notice<'a>(
     facts.sort_by_key(|alert| {
         (is_over(alert.status), std::cmp::Reverse(alert.severity), alert.fired_at)
     });
-    batch.planned_at = Some(now);
+    (batch.planned_at, batch.settled_at) = (Some(now), None);
     batch.notices += 1;
     Notice {
         id: format!("{}-{}", batch.id, batch.notices),
