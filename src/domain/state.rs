@@ -134,8 +134,9 @@ pub struct State {
     pub threads: BTreeMap<(String, String), String>,
     /// The number of the last commit.
     pub commit: u64,
-    /// The wall clock at the last tick.
-    pub ticked_at: Option<Timestamp>,
+    /// The wall clock at the last tick, and the time that had passed by then since
+    /// the process began.
+    pub ticked_at: Option<(Timestamp, Duration)>,
 }
 
 /// One source: its facts, and what is counted from them.
@@ -181,8 +182,8 @@ pub struct OpenRead {
 #[derive(Debug, Default, Clone)]
 pub struct SightState {
     pub started_at: Timestamp,
-    /// When the wall clock was last set, or the process last stood still: nobody
-    /// can tell for how long before that nothing was read.
+    /// When the wall clock was last set, or the machine last slept: nobody can tell
+    /// for how long before that nothing was read.
     pub stepped_at: Timestamp,
     pub arriving_at: Option<Timestamp>,
     /// What the last poll failed of.

@@ -71,7 +71,7 @@ fn where_one_scope_gets_no_further_nothing_waits_for_it() {
     read(&mut world, &others, blind_at - 600, blind_at + HOUR);
     for _ in 0..20 {
         world.now += 60;
-        world.turn(News::Tick);
+        world.tick();
         let now = world.now;
         for scope in [&only, &others] {
             read(&mut world, scope, now - 140, now);
