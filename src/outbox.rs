@@ -73,7 +73,7 @@ impl Outbox {
             {
                 continue;
             }
-            if outgoing.next_try_at <= now {
+            if outgoing.is_due(now) {
                 due.push((number, receiver.to_owned()));
             }
         }

@@ -98,6 +98,7 @@ pub struct Keeper<S> {
     view: View,
     policy: Arc<Policy>,
     clock: Clock,
+    began: tokio::time::Instant,
     metrics: Arc<Metrics>,
     /// Wakes the outbox after a commit that it may care about.
     committed: Arc<Notify>,
@@ -125,6 +126,7 @@ impl<S: Store + 'static> Keeper<S> {
             view,
             policy,
             clock,
+            began: tokio::time::Instant::now(),
             metrics,
             committed,
             is_loaded: false,

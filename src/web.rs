@@ -36,9 +36,9 @@ pub struct Web {
     pub policy: Arc<Policy>,
     pub metrics: Arc<Metrics>,
     pub clock: Clock,
-    /// Of the rules file in force.
     /// The kind of each receiver's channel.
     pub channels: Channels,
+    /// Of the rules file in force.
     pub config_hash: u64,
     /// Whether only this machine can reach the listener. Beyond it, without a
     /// token, only metrics and health answer.

@@ -18,6 +18,9 @@ const MOST_TRIES_BEFORE_FALLBACK: u32 = 5;
 const FIRST_WAIT: Duration = Duration::from_secs(5);
 const LONGEST_WAIT: Duration = Duration::from_secs(10 * 60);
 
+/// A channel that asks for more is tried again after this.
+const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(30 * 60);
+
 /// A notice in the outbox.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Outgoing {
@@ -78,8 +81,14 @@ impl Outgoing {
         let wait = (FIRST_WAIT * 2u32.saturating_pow(self.tries - 1)).min(LONGEST_WAIT);
         // From half to the whole of it, so that channels do not retry in step.
         let wait = wait.mul_f64(0.5 + 0.5 * chance.clamp(0.0, 1.0));
-        let wait = wait.max(retry_after.unwrap_or_default()).max(Duration::from_secs(1));
-        self.next_try_at = now + wait;
+        let asked = retry_after.unwrap_or_default().min(LONGEST_RETRY_AFTER);
+        self.next_try_at = now + wait.max(asked).max(Duration::from_secs(1));
+    }
+
+    /// Whether its next try has come. One further ahead than any wait was set by a
+    /// clock that has been set back since.
+    pub fn is_due(&self, now: Timestamp) -> bool {
+        self.next_try_at <= now || self.next_try_at > now + LONGEST_RETRY_AFTER
     }
 
     pub fn give_up(&mut self, at: Timestamp, message: String) {
@@ -101,5 +110,43 @@ impl Outgoing {
                 Outgoing::new(notice, Vec::new())
             })
             .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::notify::NoticeReason;
+
+    #[test]
+    fn a_message_is_tried_again_when_its_wait_is_over_whatever_becomes_of_the_clock() {
+        let minutes = |m: u64| Duration::from_secs(m * 60);
+        let failed_at = Timestamp(100_000);
+        let check = |retry_after: Option<Duration>, passed: i64, expected: bool| {
+            let notice = Notice {
+                id: "1".into(),
+                receiver: "ops".into(),
+                batch: "1".into(),
+                reason: NoticeReason::First,
+                created_at: failed_at,
+                timezone: "UTC".into(),
+                instead_of: None,
+                alerts: Vec::new(),
+            };
+            let mut outgoing = Outgoing::new(notice, Vec::new());
+            assert!(outgoing.is_due(Timestamp(failed_at.0 + passed)), "not tried yet");
+            outgoing.fail(failed_at, retry_after, "no answer".into(), 1.0);
+            let is_due = outgoing.is_due(Timestamp(failed_at.0 + passed));
+            assert_eq!(is_due, expected, "{retry_after:?}, {passed} s later");
+        };
+        check(None, 4, false);
+        check(None, 5, true);
+        check(Some(minutes(20)), 19 * 60, false);
+        check(Some(minutes(20)), 20 * 60, true);
+        // No channel holds a message up for a day.
+        check(Some(minutes(24 * 60)), 30 * 60, true);
+        // The clock was set back.
+        check(None, -3_600, true);
+        check(Some(minutes(24 * 60)), -3_600, true);
     }
 }

@@ -1,6 +1,7 @@
 //! Everything that postwatch knows, and how it is built from what the store kept.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -13,10 +14,13 @@ use super::dims::{DimsId, DimsRecord};
 use super::facts::{Entry, Facts, PostbackState};
 use super::notify::plan::{Batch, BatchKey};
 use super::outgoing::Outgoing;
-use super::policy::{Policy, SourcePolicy};
+use super::policy::Policy;
 use super::time::Timestamp;
 use super::window::Windows;
 use super::window::group::Group;
+
+/// How long the messages about a source may wait for its past to be read.
+const LONGEST_SILENCE: Duration = Duration::from_secs(30 * 60);
 
 /// What one turn changed: everything that must be on disk before anybody sees it.
 #[derive(Debug, Default, PartialEq)]
@@ -132,8 +136,9 @@ pub struct State {
     pub threads: BTreeMap<(String, String), String>,
     /// The number of the last commit.
     pub commit: u64,
-    /// The wall clock at the last tick.
-    pub ticked_at: Option<Timestamp>,
+    /// The wall clock at the last tick, and the time that had passed by then since
+    /// the process began.
+    pub ticked_at: Option<(Timestamp, Duration)>,
 }
 
 /// One source: its facts, and what is counted from them.
@@ -145,6 +150,8 @@ pub struct SourceState {
     /// Reads under way, by number.
     pub reads: HashMap<u32, OpenRead>,
     pub sight: SightState,
+    /// Since when there has been a gap, by the wall clock.
+    pub gap_since: Option<Timestamp>,
     /// Whether the network refused the list of postbacks: then their rows tell
     /// whether they are active. Not known before the first answer.
     pub is_list_unread: bool,
@@ -177,8 +184,8 @@ pub struct OpenRead {
 #[derive(Debug, Default, Clone)]
 pub struct SightState {
     pub started_at: Timestamp,
-    /// When the wall clock was last set, or the process last stood still: nobody
-    /// can tell for how long before that nothing was read.
+    /// When the wall clock was last set, or the machine last slept: nobody can tell
+    /// for how long before that nothing was read.
     pub stepped_at: Timestamp,
     pub arriving_at: Option<Timestamp>,
     /// What the last poll failed of.
@@ -245,16 +252,25 @@ impl State {
         &mut self.sources.entry(source.to_owned()).or_default().facts
     }
 
-    /// The sources whose past is being read after an outage. One that gets no
-    /// further has nothing to wait for.
+    /// Notes which sources have a gap, and since when.
+    pub fn note_gaps(&mut self, now: Timestamp) {
+        for source in self.sources.values_mut() {
+            let has_gap = !source.facts.gap().is_zero();
+            // A moment to come was told by a clock that has been set back since.
+            let since = source.gap_since.filter(|&since| since <= now).unwrap_or(now);
+            source.gap_since = has_gap.then_some(since);
+        }
+    }
+
+    /// The sources whose past is being read after an outage, for as long as messages
+    /// may wait for it. One of which a scope gets no further has nothing to wait for.
     pub fn catching_up(&self, now: Timestamp, policy: &Policy) -> BTreeSet<String> {
-        let moves = |source: &SourcePolicy, facts: &Facts| {
-            let moved_at = facts.coverage.values().map(|coverage| coverage.moved_at).max();
-            moved_at.is_some_and(|at| now.since(at) <= source.poll_every * 3)
-        };
         let sources = policy.sources.iter().filter(|source| {
-            let facts = self.sources.get(&source.name).map(|known| &known.facts);
-            facts.is_some_and(|facts| !facts.gap().is_zero() && moves(source, facts))
+            self.sources.get(&source.name).is_some_and(|known| {
+                let is_recent = known.gap_since.is_some_and(|at| now.since(at) <= LONGEST_SILENCE);
+                let moved_at = known.sight(policy, &source.name).whole_at;
+                is_recent && moved_at.is_some_and(|at| now.since(at) <= source.poll_every * 3)
+            })
         });
         sources.map(|source| source.name.clone()).collect()
     }
@@ -271,9 +287,12 @@ impl SourceState {
         let scopes = policy.source(source).map_or(0, |source| source.scopes.len());
         let read = self.facts.coverage.values().filter(|coverage| coverage.front.is_some());
         let is_whole = read.clone().count() >= scopes && scopes > 0;
-        let moved_at = read.map(|coverage| coverage.moved_at).min();
+        let behind =
+            read.clone().filter_map(|coverage| Some(coverage.edge()?.since(coverage.front?)));
+        let moved_at = read.clone().map(|coverage| coverage.moved_at).min();
         Sight {
             whole_at: if is_whole { moved_at } else { None },
+            behind: behind.max().unwrap_or_default(),
             started_at: self.sight.started_at.max(self.sight.stepped_at),
             arriving_at: self.sight.arriving_at,
         }

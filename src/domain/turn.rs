@@ -29,56 +29,25 @@ pub enum News<'a> {
     /// A read of one scope begins; its pages carry the number. `at` is the
     /// network's time; `counts` says whether it reads all the clean successes of its
     /// span, to be counted.
-    Began {
-        source: &'a str,
-        read: u32,
-        at: Timestamp,
-        counts: bool,
-    },
+    Began { source: &'a str, read: u32, at: Timestamp, counts: bool },
     /// A page of a read.
-    Rows {
-        source: &'a str,
-        read: u32,
-        rows: &'a mut dyn Iterator<Item = Row<'a>>,
-    },
+    Rows { source: &'a str, read: u32, rows: &'a mut dyn Iterator<Item = Row<'a>> },
     /// A read came to its proper end: some of its clean successes are counted.
     /// To be repeated until the tally says that none are left.
-    Count {
-        source: &'a str,
-        scope: u64,
-        read: u32,
-        span: WholeSpan,
-    },
+    Count { source: &'a str, scope: u64, read: u32, span: WholeSpan },
     /// A read came to its proper end, and everything in it was taken in.
-    Whole {
-        source: &'a str,
-        scope: u64,
-        read: u32,
-        span: WholeSpan,
-        stopwatch: Stopwatch<'a>,
-    },
+    Whole { source: &'a str, scope: u64, read: u32, span: WholeSpan, stopwatch: Stopwatch<'a> },
     /// A poll of a source failed; `trouble` says of what.
-    Failed {
-        source: &'a str,
-        trouble: String,
-    },
+    Failed { source: &'a str, trouble: String },
     /// The status of every postback: `(id, is active)`; `None` where the list
     /// could not be read.
-    Postbacks {
-        source: &'a str,
-        statuses: Option<&'a [(u64, bool)]>,
-    },
-    /// The outbox tried a notice.
+    Postbacks { source: &'a str, statuses: Option<&'a [(u64, bool)]> },
     /// A notice is about to be handed to its channel.
-    Sending {
-        number: u64,
-    },
-    Settled {
-        number: u64,
-        outcome: Outcome,
-    },
-    /// Time passed.
-    Tick,
+    Sending { number: u64 },
+    /// The outbox tried a notice.
+    Settled { number: u64, outcome: Outcome },
+    /// Time passed. `uptime` is counted by a clock that nobody sets.
+    Tick { uptime: Duration },
 }
 
 /// Tells how much time has passed since some moment: the domain has no clock.
@@ -188,8 +157,8 @@ impl Turn<'_> {
             }
             News::Sending { number } => self.begin_try(number),
             News::Settled { number, outcome } => self.settle(number, outcome),
-            News::Tick => {
-                self.note_step();
+            News::Tick { uptime } => {
+                self.note_step(uptime);
                 self.judge_sights();
             }
         }
@@ -255,6 +224,7 @@ impl Turn<'_> {
     /// that caused them.
     fn tell(&mut self) {
         let state = &mut *self.state;
+        state.note_gaps(self.now);
         let catching_up = state.catching_up(self.now, self.policy);
         let notices = plan::plan(
             self.now,

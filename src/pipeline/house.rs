@@ -47,7 +47,8 @@ impl House {
 
 impl<S: Store + 'static> Keeper<S> {
     pub(super) fn tick(&mut self) {
-        self.turn(News::Tick).ok();
+        let uptime = self.clock.passed(self.began);
+        self.turn(News::Tick { uptime }).ok();
         let now = self.clock.now();
         if is_due(self.house.looked_at, CONDITION_EVERY, now) {
             self.house.looked_at = now;
@@ -125,7 +126,7 @@ impl<S: Store + 'static> Keeper<S> {
         self.is_over |= matches!(error, StoreError::Stuck(_));
         let mut health = self.view.store_mut();
         if health.trouble.as_ref() != Some(&text) {
-            tracing::error!(%error, "the store cannot be written; nothing is read on until it can");
+            tracing::error!(%error, "the store does not work; nothing is read or sent until it does");
         }
         health.trouble = Some(text.clone());
         text
@@ -134,7 +135,7 @@ impl<S: Store + 'static> Keeper<S> {
     pub(super) fn note_well(&self) {
         if self.view.store_mut().trouble.take().is_some() {
             self.metrics.store_trouble.with_label_values(&[self.store.kind()]).set(0);
-            tracing::info!("the store can be written again");
+            tracing::info!("the store works again");
         }
     }
 }

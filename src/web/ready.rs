@@ -8,7 +8,7 @@ use crate::metrics::state::is_blind;
 pub fn missing(policy: &Policy, state: &State, store_trouble: Option<&str>) -> Vec<String> {
     let mut missing = Vec::new();
     if let Some(trouble) = store_trouble {
-        missing.push(format!("The store cannot be written: {}", one_line(trouble)));
+        missing.push(format!("The store does not work: {}", one_line(trouble)));
     }
     if policy.sources.is_empty() {
         missing.push("No source is configured in the rules file.".to_owned());

@@ -263,7 +263,7 @@ fn all_is_well_only_where_everything_is_in_sight() {
     assert!(page.contains("damaged-2026-03-01T12-00-00Z"), "{page}");
     let full = StoreHealth { trouble: Some("disk full".to_owned()), ..StoreHealth::default() };
     let page = page::page(NOW, &policy, &seen(&policy), &full).into_string();
-    assert!(page.contains("The store cannot be written"), "{page}");
+    assert!(page.contains("The store does not work"), "{page}");
     assert!(page.contains("disk full"), "{page}");
 }
 
@@ -363,10 +363,10 @@ fn a_blind_source_is_ready_and_a_broken_store_is_not() {
     let expected = ["Source acme: the last poll failed: the key is refused"];
     assert_eq!(ready::missing(&policy, &state, None), expected);
     let mut tell = |now, news: News<'_>| drop(turn(now, &policy, &mut state, news));
-    tell(NOW + Duration::from_secs(3600), News::Tick);
+    tell(NOW + Duration::from_secs(3600), News::Tick { uptime: Duration::from_secs(3600) });
     assert_eq!(ready::missing(&policy, &state, None), [""; 0]);
     let missing = ready::missing(&policy, &state, Some("disk full"));
-    assert_eq!(missing, ["The store cannot be written: disk full"]);
+    assert_eq!(missing, ["The store does not work: disk full"]);
 }
 
 #[tokio::test]

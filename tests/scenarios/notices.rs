@@ -196,7 +196,7 @@ fn a_dead_channel_hands_all_that_waits_to_the_fallback_at_once() {
     world.now += 60;
     world.poll();
     world.now += 60;
-    world.turn(News::Tick);
+    world.tick();
     let first = *world.state.outbox.keys().next().expect("two notices wait");
     for tries in 1..=5 {
         let waiting = |world: &World, receiver: &str| {
@@ -292,4 +292,47 @@ fn an_alert_whose_receiver_is_renamed_before_it_was_told_is_told_to_the_new_one(
     world.succeed("after");
     world.pass(900);
     assert!(world.told().contains(&"night: resolved [failing resolved]".to_owned()));
+}
+
+#[test]
+fn an_alert_that_stands_is_told_anew_where_nobody_who_was_told_is_left() {
+    for ends_first in [false, true] {
+        let mut world = World::calm(policy(vec![failing("failing")]));
+        world.policy.routes[0].timing.min_gap = seconds(HOUR);
+        world.fail_many("bad", 3);
+        world.pass(120);
+        assert_eq!(world.told(), ["ops: first [failing critical]"]);
+        if ends_first {
+            world.succeed("cured");
+            world.pass(600);
+            assert_eq!(world.shows("failing"), "ended", "its end waits for min_gap");
+        }
+        world.policy.routes = vec![route(&["night"])];
+        for _ in 0..3 {
+            world.restart_changed();
+            world.pass(60);
+        }
+        let anew: Vec<String> =
+            world.told().into_iter().filter(|told| told.starts_with("night")).collect();
+        let count = if ends_first { 0 } else { 1 };
+        assert_eq!(anew.len(), count, "{:?}", world.told());
+        assert!(anew.iter().all(|told| told.starts_with("night: first [failing")), "{anew:?}");
+    }
+}
+
+#[test]
+fn reminders_go_on_though_the_clock_is_set_back() {
+    let mut world =
+        World::calm(policy(vec![rule("open", 300, vec![at_least(Measure::Open, 2.0)])]));
+    world.fail_many("bad", 3);
+    world.now += 60;
+    world.poll();
+    while world.state.outbox.is_empty() {
+        world.now += 10;
+        world.tick();
+    }
+    world.skew = -HOUR;
+    world.send();
+    world.pass(6 * HOUR);
+    assert_eq!(world.told()[..2], ["ops: first [open critical]", "ops: reminder [open critical]"]);
 }

@@ -2,7 +2,6 @@
 //! thirty, on the disk and in memory.
 
 use postwatch::domain::rules::Measure;
-use postwatch::domain::turn::News;
 use postwatch::store::Store;
 
 use crate::world::{DAY, HOUR, World, at_least, policy, rule, seconds};
@@ -19,7 +18,7 @@ fn step(world: &mut World, number: i64) {
     }
     world.succeed_many(&format!("good{number}-"), 2);
     world.now += STEP;
-    world.turn(News::Tick);
+    world.tick();
     world.poll();
     world.send();
 }

@@ -113,7 +113,7 @@ fn told_of(world: &World, rule: &str) -> Vec<AlertFacts> {
 }
 
 #[test]
-fn a_gap_that_takes_many_polls_to_fill_blinds_nobody_and_tells_each_incident_once() {
+fn a_gap_that_takes_many_polls_to_fill_tells_each_incident_once() {
     let mut world = world();
     world.is_network_down = true;
     world.pass(HOUR / 2);
@@ -128,7 +128,7 @@ fn a_gap_that_takes_many_polls_to_fill_blinds_nobody_and_tells_each_incident_onc
     world.pass(60);
     let missing = 5 * HOUR + HOUR / 2 + 60 - 600 - HOUR;
     assert_eq!(world.facts().gap(), seconds(missing));
-    assert_ne!(world.shows("source-blind"), "critical", "the front moves");
+    assert_eq!(world.shows("source-blind"), "critical", "the present is not judged yet");
     assert_eq!(world.shows("r"), "quiet", "the first hour is judged");
     world.restart();
     world.pass(60);
@@ -158,13 +158,25 @@ fn a_step_of_the_wall_clock_is_no_blindness() {
     for step in [HOUR, -HOUR] {
         let mut world = world();
         world.now += step;
-        world.turn(postwatch::domain::turn::News::Tick);
+        world.tick();
         world.pass(HOUR / 2);
         assert_eq!(world.told(), Vec::<String>::new(), "stepped by {step} s");
         world.is_network_down = true;
         world.pass(660);
         assert_eq!(world.shows("source-blind"), "warning", "stepped by {step} s");
     }
+}
+
+#[test]
+fn a_keeper_that_stalls_again_and_again_postpones_no_blindness() {
+    let mut world = world();
+    world.is_network_down = true;
+    for _ in 0..8 {
+        world.now += 90;
+        world.uptime += seconds(90);
+        world.tick();
+    }
+    assert_eq!(world.shows("source-blind"), "warning");
 }
 
 #[test]
@@ -178,7 +190,7 @@ fn a_scope_that_looks_back_for_long_is_not_blind() {
     for _ in 0..90 {
         world.now += 10;
         world.page(read, Vec::new());
-        world.turn(postwatch::domain::turn::News::Tick);
+        world.tick();
     }
     assert_eq!(world.shows("source-blind"), "inactive");
 }

@@ -62,6 +62,8 @@ pub struct World {
     pub unknown: u64,
     pub policy: Policy,
     pub now: i64,
+    /// By a clock that nobody sets.
+    pub uptime: Duration,
     pub state: State,
     pub store: MemoryStore,
     /// The network's report, by any name.
@@ -174,6 +176,7 @@ impl World {
             unknown: 0,
             policy,
             now: NOON,
+            uptime: Duration::ZERO,
             state: State::default(),
             store: MemoryStore::default(),
             rows: BTreeMap::new(),
@@ -507,18 +510,24 @@ impl World {
     pub fn pass(&mut self, time: i64) {
         let until = self.now + time;
         while self.now < until {
-            self.now = (self.now + 10).min(until);
+            let step = (until - self.now).min(10);
+            self.now += step;
+            self.uptime += seconds(step);
             // A dead process comes back at once, or after a while.
             if self.chance.as_mut().is_none_or(|chance| chance.bool()) {
                 self.revive();
             }
-            self.turn(News::Tick);
+            self.tick();
             self.send();
             if self.now % 60 == 0 {
                 self.poll();
                 self.send();
             }
         }
+    }
+
+    pub fn tick(&mut self) {
+        self.turn(News::Tick { uptime: self.uptime });
     }
 
     /// Every notice that waits is taken by its channel, or refused.

@@ -56,6 +56,9 @@ pub fn key(name: &str, source: &str, postback: Option<u64>) -> AlertKey {
 pub struct Sight {
     /// When a whole read last moved the front, over all scopes; `None` before the first.
     pub whole_at: Option<Timestamp>,
+    /// How far what can be judged lies behind what was read last, by the network's
+    /// time: more than nothing while there is a gap.
+    pub behind: Duration,
     /// When this process began to read.
     pub started_at: Timestamp,
     /// When the last page of a look-back still under way arrived.
@@ -68,7 +71,8 @@ pub fn blind_after(policy: &SourcePolicy) -> Duration {
 }
 
 /// Verdicts for the levels of `source-blind`. A restart neither resolves it nor
-/// fires it: only a whole read, or the lack of one for long enough, does.
+/// fires it: only a whole read, or the lack of one for long enough, does. Nor does
+/// a read of the past: what happens now is not judged before all of that was.
 pub fn judge_sight(now: Timestamp, policy: &SourcePolicy, sight: &Sight) -> [Verdict; 2] {
     let warning = blind_after(policy);
     let critical = BLIND_CRITICAL.max(warning);
@@ -77,7 +81,8 @@ pub fn judge_sight(now: Timestamp, policy: &SourcePolicy, sight: &Sight) -> [Ver
     // A moment to come was told by a clock that has been set back since.
     let waits_since = waits_since.filter(|&since| since <= now).max();
     let waited = waits_since.map_or(Duration::ZERO, |since| now.since(since));
-    let has_seen = sight.whole_at.is_some_and(|at| at <= now && now.since(at) <= warning);
+    let has_seen = sight.whole_at.is_some_and(|at| at <= now && now.since(at) <= warning)
+        && sight.behind <= warning;
     [warning, critical].map(|limit| match (waited > limit, has_seen) {
         (true, _) => Verdict::True,
         (false, true) => Verdict::False,
@@ -102,7 +107,8 @@ pub fn tell_blind(policy: &SourcePolicy, sight: &Sight, trouble: Option<&str>) -
         caveats: Vec::new(),
         notes: vec![
             format!("Nothing was read whole {since}. The last poll said: {trouble}"),
-            "No failure is lost: the missed span is read and judged when the network answers again."
+            "No failure is lost: the missed span is read and judged when the network answers \
+             again. This alert ends when what happens now is judged again."
                 .to_owned(),
         ],
     }
@@ -205,13 +211,18 @@ mod tests {
     fn a_source_is_blind_only_after_a_long_time_without_a_whole_read() {
         let policy = SourcePolicy::named("acme");
         let minute = |m: i64| Timestamp(m * 60);
-        let check = |whole: Option<i64>, started: i64, arriving: Option<i64>, expected| {
+        let judge = |behind: i64, whole: Option<i64>, started, arriving: Option<i64>| {
             let sight = Sight {
                 whole_at: whole.map(minute),
+                behind: minute(behind).since(minute(0)),
                 started_at: minute(started),
                 arriving_at: arriving.map(minute),
             };
-            assert_eq!(judge_sight(minute(100), &policy, &sight), expected, "{sight:?}");
+            judge_sight(minute(100), &policy, &sight)
+        };
+        let check = |whole, started, arriving, expected| {
+            let is = judge(0, whole, started, arriving);
+            assert_eq!(is, expected, "{whole:?} {started} {arriving:?}");
         };
         check(Some(99), 0, None, [False, False]);
         check(Some(80), 0, None, [True, Unknown]);
@@ -222,5 +233,9 @@ mod tests {
         check(None, 80, None, [True, Unknown]);
         // A look-back of an hour whose pages still arrive.
         check(None, 30, Some(99), [Unknown, Unknown]);
+        // The past is being read.
+        assert_eq!(judge(10, Some(99), 0, None), [False, False]);
+        assert_eq!(judge(11, Some(99), 0, None), [Unknown, Unknown]);
+        assert_eq!(judge(600, Some(60), 0, None), [True, True]);
     }
 }

@@ -33,6 +33,7 @@ pub struct Batch {
     /// When the last notice was written.
     pub planned_at: Option<Timestamp>,
     /// When the outbox was last done with one: taken by the channel, or given up.
+    /// `None` while the last one waits.
     pub settled_at: Option<Timestamp>,
     /// Notices written so far.
     pub notices: u32,
@@ -77,9 +78,9 @@ pub fn enroll(
     }
 }
 
-/// Gives the alerts that nobody was told of yet, and whose receivers no route
-/// names any more, to those of their routes now: else nobody might ever hear of
-/// them. Batches that got one are added to `touched`.
+/// Gives the alerts that stand, and whose receivers no route names any more, to
+/// those of their routes now: else nobody might ever hear of them again. Batches
+/// that got one are added to `touched`.
 pub fn adopt(
     now: Timestamp,
     policy: &Policy,
@@ -92,8 +93,7 @@ pub fn adopt(
         routes.flat_map(|route| route.to.iter().chain(&route.fallback)).collect();
     for alert in alerts.values().filter(|alert| alert.severity().is_some() && !is_ended(alert)) {
         let is_heard = batches.iter().any(|(key, batch)| {
-            let told = batch.members.get(&alert.key);
-            told.is_some_and(|told| *told != Told::Nothing || known.contains(&key.receiver))
+            known.contains(&key.receiver) && batch.members.contains_key(&alert.key)
         });
         if !is_heard {
             enroll(now, policy, alert, batches);
@@ -159,11 +159,10 @@ pub fn plan(
         let waits = |key: &AlertKey| {
             catching_up.contains(&key.source) && builtin::rule(&key.rule).is_none()
         };
-        if batch.members.keys().any(waits) {
-            continue;
-        }
-        if let Some(reason) = reason_to_notify(now, alerts, batch) {
-            let notice = write_notice(now, policy, key, batch, reason, alerts);
+        // Whoever shares a batch with one that waits is told all the same.
+        let told_now = |key: &AlertKey| alerts.get(key).filter(|_| !waits(key));
+        if let Some(reason) = reason_to_notify(now, batch, told_now) {
+            let notice = write_notice(now, policy, key, batch, reason, told_now);
             notices.push((notice, batch.fallback.clone()));
             touched.insert(key.clone());
         }
@@ -190,12 +189,13 @@ fn forget_untold(alerts: &BTreeMap<AlertKey, Alert>, batch: &mut Batch) -> bool 
     batch.members.len() != before
 }
 
-fn reason_to_notify(
+/// `find` gives the alerts that may be told now.
+fn reason_to_notify<'a>(
     now: Timestamp,
-    alerts: &BTreeMap<AlertKey, Alert>,
     batch: &Batch,
+    find: impl Fn(&AlertKey) -> Option<&'a Alert>,
 ) -> Option<NoticeReason> {
-    let members = || batch.members.iter().filter_map(|(key, told)| Some((alerts.get(key)?, *told)));
+    let members = || batch.members.iter().filter_map(|(key, told)| Some((find(key)?, *told)));
     let has_untold = members().any(|(_, told)| told == Told::Nothing);
     let Some(planned_at) = batch.planned_at else {
         let is_due = has_untold && has_passed(now, batch.opened_at, batch.timing.batch_wait);
@@ -219,8 +219,9 @@ fn reason_to_notify(
     }
     let is_firing = members().any(|(alert, _)| matches!(alert.status, Status::Firing { .. }));
     // Counted from when the last one arrived, and never while one still waits.
-    let settled_at = batch.settled_at.filter(|settled_at| *settled_at >= planned_at)?;
-    let is_due = is_firing && now >= settled_at + batch.timing.remind_every;
+    // So far ahead, it was told by a clock that has been set back since.
+    let passed = now.0.abs_diff(batch.settled_at?.0);
+    let is_due = is_firing && passed >= batch.timing.remind_every.as_secs();
     is_due.then_some(NoticeReason::Reminder)
 }
 
@@ -234,17 +235,17 @@ fn is_ended(alert: &Alert) -> bool {
     matches!(alert.status, Status::Ended { .. })
 }
 
-fn write_notice(
+fn write_notice<'a>(
     now: Timestamp,
     policy: &Policy,
     key: &BatchKey,
     batch: &mut Batch,
     reason: NoticeReason,
-    alerts: &BTreeMap<AlertKey, Alert>,
+    find: impl Fn(&AlertKey) -> Option<&'a Alert>,
 ) -> Notice {
     let mut facts: Vec<AlertFacts> = Vec::new();
     for (member, told) in &mut batch.members {
-        let Some(alert) = alerts.get(member) else { continue };
+        let Some(alert) = find(member) else { continue };
         // An end is told once; its batch may live on.
         if *told != Told::Ended {
             facts.extend(alert_facts(policy, alert));
@@ -258,7 +259,7 @@ fn write_notice(
     facts.sort_by_key(|alert| {
         (is_over(alert.status), std::cmp::Reverse(alert.severity), alert.fired_at)
     });
-    batch.planned_at = Some(now);
+    (batch.planned_at, batch.settled_at) = (Some(now), None);
     batch.notices += 1;
     Notice {
         id: format!("{}-{}", batch.id, batch.notices),

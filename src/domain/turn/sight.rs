@@ -5,8 +5,8 @@ use std::time::Duration;
 use super::Turn;
 use crate::domain::alert::builtin::{self, SOURCE_BLIND};
 
-/// Ticks come every second; this far apart, time itself took a step.
-const LONGEST_TICK: Duration = Duration::from_secs(60);
+/// Where the wall clock went further astray than this between two ticks, it took a step.
+const SMALLEST_STEP: Duration = Duration::from_secs(60);
 
 impl Turn<'_> {
     /// `source-blind`, by the wall clock.
@@ -26,9 +26,11 @@ impl Turn<'_> {
 
     /// A wall clock that was set, or a machine that slept, says nothing about how
     /// long a source could not be read.
-    pub(super) fn note_step(&mut self) {
-        let before = self.state.ticked_at.replace(self.now).unwrap_or(self.now);
-        if self.now < before || self.now.since(before) > LONGEST_TICK {
+    pub(super) fn note_step(&mut self, uptime: Duration) {
+        let tick = (self.now, uptime);
+        let (then, uptime_then) = self.state.ticked_at.replace(tick).unwrap_or(tick);
+        let expected = then + uptime.saturating_sub(uptime_then);
+        if self.now.0.abs_diff(expected.0) > SMALLEST_STEP.as_secs() {
             for source in self.state.sources.values_mut() {
                 source.sight.stepped_at = self.now;
             }

@@ -54,7 +54,7 @@ pub fn headline(now: Timestamp, policy: &Policy, state: &State, store: &StoreHea
     lead.extend(set_aside(&store.condition.set_aside));
     if let Some(trouble) = &store.trouble {
         lead.insert(0, format!("What the store says: {trouble}"));
-        let text = "The store cannot be written: nothing is read on until it can".to_owned();
+        let text = "The store does not work: nothing is read or sent until it does".to_owned();
         return Headline { tone: Tone::Critical, text, lead };
     }
     let is_seen = unseen.is_empty() && !policy.sources.is_empty();
@@ -142,12 +142,12 @@ fn unseen(now: Timestamp, policy: &Policy, state: &State, source: &SourcePolicy)
     });
     let is_late = since.is_none_or(|since| since > source.poll_every * 3 + source.settle);
     match (&known.sight.trouble, is_blind(state, name)) {
-        (_, true) => Some(format!("{name} is blind, {waited}: failures there show nowhere.")),
-        (Some(trouble), false) => Some(format!("{name}: {waited}. The last poll said: {trouble}")),
-        (None, false) if !known.facts.gap().is_zero() => Some(format!(
-            "{name}: the last {} are still being read after an outage.",
+        (None, _) if !known.facts.gap().is_zero() => Some(format!(
+            "{name}: the last {} are still being read after an outage; alerts about now come after that.",
             age(now.since(known.facts.watermark.unwrap_or(now)))
         )),
+        (_, true) => Some(format!("{name} is blind, {waited}: failures there show nowhere.")),
+        (Some(trouble), false) => Some(format!("{name}: {waited}. The last poll said: {trouble}")),
         (None, false) if is_late => Some(format!("{name}: {waited}.")),
         (None, false) => None,
     }

@@ -69,14 +69,7 @@ fn sight(
     };
     let shown = |class, badge, text| Shown { class, badge, text };
     match (is_blind(state, &source.name), sight.whole_at, &known.sight.trouble) {
-        (true, _, _) => shown("critical", "blind", read),
-        (false, None, None) if sight.arriving_at.is_some() => shown(
-            "unknown",
-            "looking back",
-            html! { "the first look-back of " (age(source.lookback)) " is under way" },
-        ),
-        (false, None, _) => shown("unknown", "not read yet", read),
-        (false, Some(_), None) if !known.facts.gap().is_zero() => shown(
+        (_, Some(_), None) if !known.facts.gap().is_zero() => shown(
             "unknown",
             "catching up",
             html! {
@@ -84,6 +77,13 @@ fn sight(
                 " of the past are still to be read, oldest first, and rules are judged as that goes on"
             },
         ),
+        (true, _, _) => shown("critical", "blind", read),
+        (false, None, None) if sight.arriving_at.is_some() => shown(
+            "unknown",
+            "looking back",
+            html! { "the first look-back of " (age(source.lookback)) " is under way" },
+        ),
+        (false, None, _) => shown("unknown", "not read yet", read),
         (false, Some(_), Some(_)) => shown("warning", "last poll failed", read),
         (false, Some(_), None) => shown("well", "in sight", read),
     }
