@@ -135,10 +135,7 @@ impl<A: ReportApi> Poller<A> {
 
     async fn poll(&mut self) -> std::ops::ControlFlow<()> {
         let began_at = Instant::now();
-        if self.api.time().is_none() {
-            // Whatever it answers bears its time, without which no span is certain.
-            tokio::time::timeout(LIST_WITHIN, self.api.connect()).await.ok();
-        }
+        tokio::time::timeout(LIST_WITHIN, self.learn_time()).await.ok();
         let polled = self.poll_scopes(began_at).await;
         self.compare_clocks();
         self.poll_postbacks().await;
@@ -157,6 +154,16 @@ impl<A: ReportApi> Poller<A> {
             self.keeper.send(failed).await.ok();
         }
         std::ops::ControlFlow::Continue(())
+    }
+
+    /// Whatever the network answers bears its time, without which no span is certain.
+    /// Where this machine's clock is wrong, several replies must agree.
+    async fn learn_time(&self) {
+        for _ in 0..3 {
+            if self.api.time().is_some() || self.api.connect().await.is_err() {
+                return;
+            }
+        }
     }
 
     /// The present of every scope first, then what was missed, as far as the
@@ -225,6 +232,7 @@ impl<A: ReportApi> Poller<A> {
         self.is_large.insert((scope.key(), Status::Failure, Extent::Older), true);
         let ask = Ask { status: Status::Failure, from, to, scope: scope.clone() };
         self.read_whole(read, Extent::Older, ask).await?;
+        let to = self.proven(to);
         let successes_since = self.successes_since(to);
         let span = WholeSpan::Lookback { to, successes_since };
         self.end_read(scope, read, span).await?;
@@ -303,7 +311,13 @@ impl<A: ReportApi> Poller<A> {
         if self.source.successes {
             self.read_whole(read, extent, ask(Status::Success, successes_from)).await?;
         }
-        self.end_read(scope, read, span).await
+        let to = self.proven(to);
+        self.end_read(scope, read, WholeSpan::Recent { failures_from, successes_from, to }).await
+    }
+
+    /// A read proves nothing of what its own replies say is still to come.
+    fn proven(&self, to: Timestamp) -> Timestamp {
+        to.min(self.now())
     }
 
     async fn begin_read(&mut self, counts: bool) -> Result<u32, PollError> {
