@@ -21,8 +21,10 @@ use crate::pipeline::{Message, View};
 use crate::source::{ApiError, Ask, ReportApi, Status};
 
 mod older;
+mod trouble;
 mod whole;
 
+use trouble::{PollError, Troubles};
 use whole::ExportHealth;
 
 /// The list of postbacks must not hold up the polls.
@@ -49,14 +51,15 @@ pub struct Poller<A> {
     warned_of_clock: bool,
 }
 
-/// When a scope's slower questions were last answered whole, in this process.
+/// When a scope's slower questions were last asked, in this process.
 #[derive(Debug, Clone, Copy, Default)]
 struct Pace {
     /// The end of the last read that reached back for late rows, and when it was.
     late_to: Option<Timestamp>,
     late_at: Option<Instant>,
-    /// When older failures were last read again, by their age.
-    older_at: [Option<Instant>; AGES.len()],
+    /// When older failures were last read again, by their age, and for how many
+    /// intervals they may wait now.
+    older_at: [Option<(Instant, u32)>; AGES.len()],
 }
 
 /// Which of a scope's questions.
@@ -67,31 +70,6 @@ enum Extent {
     Older,
     /// A few moments of a part of the network: each is another question.
     Narrow,
-}
-
-/// Why a poll was not whole.
-#[derive(Debug, thiserror::Error)]
-enum PollError {
-    #[error(transparent)]
-    Api(#[from] ApiError),
-    #[error("what was read could not be stored: {0}")]
-    Store(String),
-    #[error("the service is stopping")]
-    Stopping,
-}
-
-impl PollError {
-    /// The value of the metric's label `outcome`.
-    fn outcome(&self) -> &'static str {
-        match self {
-            PollError::Api(ApiError::Refused { .. }) => "refused",
-            PollError::Api(ApiError::Rejected { .. }) => "rejected",
-            PollError::Api(ApiError::Unavailable { .. }) => "unavailable",
-            PollError::Api(ApiError::Incomplete { .. }) => "incomplete",
-            PollError::Store(_) => "store",
-            PollError::Stopping => "stopping",
-        }
-    }
 }
 
 impl<A: ReportApi> Poller<A> {
@@ -135,10 +113,7 @@ impl<A: ReportApi> Poller<A> {
 
     async fn poll(&mut self) -> std::ops::ControlFlow<()> {
         let began_at = Instant::now();
-        if self.api.time().is_none() {
-            // Whatever it answers bears its time, without which no span is certain.
-            tokio::time::timeout(LIST_WITHIN, self.api.connect()).await.ok();
-        }
+        tokio::time::timeout(LIST_WITHIN, self.learn_time()).await.ok();
         let polled = self.poll_scopes(began_at).await;
         self.compare_clocks();
         self.poll_postbacks().await;
@@ -159,25 +134,52 @@ impl<A: ReportApi> Poller<A> {
         std::ops::ControlFlow::Continue(())
     }
 
+    /// Whatever the network answers bears its time, without which no span is certain.
+    /// Where this machine's clock is wrong, several replies must agree.
+    async fn learn_time(&self) {
+        for _ in 0..3 {
+            if self.api.time().is_some() {
+                return;
+            }
+            if self.api.connect().await.is_err() {
+                // Not every key may ask who it belongs to.
+                let (now, scope) = (self.clock.now(), Scope::default());
+                let ask = Ask { status: Status::Failure, from: now, to: now, scope };
+                self.api.report(&ask).await.ok();
+            }
+        }
+    }
+
     /// The present of every scope first, then what was missed, as far as the
     /// interval reaches: neither starves.
     async fn poll_scopes(&mut self, began_at: Instant) -> Result<(), PollError> {
-        for scope in self.source.scopes.clone() {
-            // After a failed commit there is no state until it was built anew: what
-            // is not known now is not what was never read.
-            if !self.view.state().sources.contains_key(&self.source.name) {
-                return Err(PollError::Store("the store does not answer".to_owned()));
-            }
-            if self.coverage(&scope).is_none_or(|coverage| coverage.front.is_none()) {
-                self.look_back(&scope).await?;
-            }
-            self.read_present(&scope).await?;
+        let (scopes, mut troubles) = (self.source.scopes.clone(), Troubles::default());
+        for scope in &scopes {
+            let asked = self.read_scope(scope).await;
+            troubles.note(asked)?;
         }
-        self.fill_gaps(began_at).await?;
-        for scope in self.source.scopes.clone() {
-            self.read_older(&scope).await?;
+        if troubles.count == scopes.len() {
+            // Nothing is answered at the moment: what is slower has time.
+            return troubles.end();
         }
-        self.look_into_streaks().await
+        self.fill_gaps(began_at, &mut troubles).await?;
+        for scope in &scopes {
+            self.read_older(scope, &mut troubles).await?;
+        }
+        self.look_into_streaks(&mut troubles).await?;
+        troubles.end()
+    }
+
+    async fn read_scope(&mut self, scope: &Scope) -> Result<(), PollError> {
+        // After a failed commit there is no state until it was built anew: what
+        // is not known now is not what was never read.
+        if !self.view.state().sources.contains_key(&self.source.name) {
+            return Err(PollError::Store("the store does not answer".to_owned()));
+        }
+        if self.coverage(scope).is_none_or(|coverage| coverage.front.is_none()) {
+            self.look_back(scope).await?;
+        }
+        self.read_present(scope).await
     }
 
     /// The network's time, which its rows bear; the machine's where it never told.
@@ -203,8 +205,7 @@ impl<A: ReportApi> Poller<A> {
         self.paces.entry(scope.key()).or_default()
     }
 
-    /// Whether a slower question is to be asked again. A poll that failed leaves
-    /// it due.
+    /// Whether a slower question is to be asked again.
     fn is_due(&self, last: Option<Instant>, intervals: u32) -> bool {
         let every = self.source.poll_every * intervals;
         last.is_none_or(|last| self.clock.passed(last) >= every)
@@ -216,28 +217,34 @@ impl<A: ReportApi> Poller<A> {
     }
 
     /// The first look-back reads failures only: what succeeded before the first
-    /// start is not ours to count.
+    /// start is not ours to count. A new scope of a known source looks back from where
+    /// the others came to; what came since then is a gap like any other.
     async fn look_back(&mut self, scope: &Scope) -> Result<(), PollError> {
-        let (began_at, to) = (Instant::now(), self.now());
+        let began_at = Instant::now();
+        let (now, watermark) = (self.now(), self.watermark());
+        let to = plan::lookback_end(now, watermark);
         let from = to - self.source.lookback;
         tracing::info!(source = self.source.name, %from, %to, "looking back");
         let read = self.begin_read(false).await?;
         self.is_large.insert((scope.key(), Status::Failure, Extent::Older), true);
         let ask = Ask { status: Status::Failure, from, to, scope: scope.clone() };
         self.read_whole(read, Extent::Older, ask).await?;
+        let to = self.proven(to);
         let successes_since = self.successes_since(to);
         let span = WholeSpan::Lookback { to, successes_since };
         self.end_read(scope, read, span).await?;
-        self.pace(scope).older_at = [Some(began_at); AGES.len()];
+        self.pace(scope).older_at = AGES.map(|(_, intervals)| Some((began_at, intervals)));
         Ok(())
+    }
+
+    fn watermark(&self) -> Option<Timestamp> {
+        self.view.state().sources.get(&self.source.name)?.facts.watermark
     }
 
     /// A new source counts successes from where its windows begin; a new scope of
     /// a known source from here on, since others counted what came before.
     fn successes_since(&self, to: Timestamp) -> Timestamp {
-        let state = self.view.state();
-        let watermark = state.sources.get(&self.source.name).and_then(|s| s.facts.watermark);
-        match watermark {
+        match self.watermark() {
             Some(at) => at,
             None => {
                 // The first moment that is judged lies this far before `to`, and its
@@ -264,24 +271,33 @@ impl<A: ReportApi> Poller<A> {
     }
 
     /// Fills the oldest gap of all scopes, part by part: one part at least, and as
-    /// many as the interval holds.
-    async fn fill_gaps(&mut self, began_at: Instant) -> Result<(), PollError> {
-        while let Some((scope, span)) = self.oldest_gap() {
+    /// many as the interval holds. A scope whose part cannot be read waits for the
+    /// next poll.
+    async fn fill_gaps(
+        &mut self,
+        began_at: Instant,
+        troubles: &mut Troubles,
+    ) -> Result<(), PollError> {
+        let mut scopes = self.source.scopes.clone();
+        while let Some((scope, span)) = self.oldest_gap(&scopes) {
             tracing::debug!(source = self.source.name, ?span, "filling a gap");
-            self.read_span(&scope, Extent::Gap, span).await?;
-            if self.clock.passed(began_at) >= self.source.poll_every {
+            let asked = self.read_span(&scope, Extent::Gap, span).await;
+            if asked.is_err() {
+                scopes.retain(|other| *other != scope);
+            } else if self.clock.passed(began_at) >= self.source.poll_every {
                 break;
             }
+            troubles.note(asked)?;
         }
         Ok(())
     }
 
-    fn oldest_gap(&self) -> Option<(Scope, WholeSpan)> {
+    fn oldest_gap(&self, scopes: &[Scope]) -> Option<(Scope, WholeSpan)> {
         let behind = |scope: &Scope| {
             let coverage = self.coverage(scope)?;
             Some((coverage.front, scope.clone(), plan::oldest_gap(&self.source, &coverage)?))
         };
-        let behind = self.source.scopes.iter().filter_map(behind);
+        let behind = scopes.iter().filter_map(behind);
         behind.min_by_key(|(front, _, _)| *front).map(|(_, scope, span)| (scope, span))
     }
 
@@ -300,10 +316,17 @@ impl<A: ReportApi> Poller<A> {
             Ask { status, from, to, scope: scope.clone() }
         };
         self.read_whole(read, extent, ask(Status::Failure, failures_from)).await?;
-        if self.source.successes {
+        // Successes that count from a later moment on are not this part's to read.
+        if self.source.successes && successes_from <= to {
             self.read_whole(read, extent, ask(Status::Success, successes_from)).await?;
         }
-        self.end_read(scope, read, span).await
+        let to = self.proven(to);
+        self.end_read(scope, read, WholeSpan::Recent { failures_from, successes_from, to }).await
+    }
+
+    /// A read proves nothing of what its own replies say is still to come.
+    fn proven(&self, to: Timestamp) -> Timestamp {
+        to.min(self.now())
     }
 
     async fn begin_read(&mut self, counts: bool) -> Result<u32, PollError> {

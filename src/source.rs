@@ -144,7 +144,8 @@ pub trait ReportApi: Send + Sync + 'static {
     /// Every postback's configuration.
     fn postbacks(&self) -> impl Future<Output = Result<Vec<PostbackConfig>, ApiError>> + Send;
 
-    /// The network's time by now, as its last reply told it; `None` before the first.
+    /// The network's time by now, as its replies tell it; `None` until one told a time
+    /// that can be believed.
     fn time(&self) -> Option<Timestamp>;
 
     /// Tries the key; looks up what later requests need (the id of UTC).

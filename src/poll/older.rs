@@ -2,7 +2,7 @@
 
 use tokio::time::Instant;
 
-use super::{Extent, PollError, Poller};
+use super::{Extent, PollError, Poller, Troubles};
 use crate::domain::coverage::Span;
 use crate::domain::policy::Scope;
 use crate::domain::recheck::{self, AGES, Look, Question};
@@ -10,21 +10,35 @@ use crate::domain::turn::WholeSpan;
 use crate::pipeline::Message;
 use crate::source::{Ask, ReportApi, Status};
 
+/// What could not be read is asked for so many times sooner than what was.
+const SOONER: u32 = 5;
+
 impl<A: ReportApi> Poller<A> {
     /// Older failures, for their retries and for rows that came very late, the
     /// young ones often and the old ones now and then; then the successes that
     /// those which are gone may have turned into.
-    pub(super) async fn read_older(&mut self, scope: &Scope) -> Result<(), PollError> {
-        for (age, (_, intervals)) in AGES.iter().enumerate() {
+    ///
+    /// # Errors
+    /// Those that end the poll; the others are noted, and asked for sooner.
+    pub(super) async fn read_older(
+        &mut self,
+        scope: &Scope,
+        troubles: &mut Troubles,
+    ) -> Result<(), PollError> {
+        for (age, (_, intervals)) in AGES.into_iter().enumerate() {
             let last = self.pace(scope).older_at[age];
-            if self.is_due(last, *intervals) {
-                let (began_at, now) = (Instant::now(), self.now());
-                let span = recheck::age_span(now, self.source.lookback, age);
-                if span.from < span.to {
-                    self.read_age(scope, span).await?;
-                }
-                self.pace(scope).older_at[age] = Some(began_at);
+            if last.is_some_and(|(at, wait)| !self.is_due(Some(at), wait)) {
+                continue;
             }
+            let (began_at, now) = (Instant::now(), self.now());
+            let span = recheck::age_span(now, self.source.lookback, age);
+            let asked = match span.from < span.to {
+                true => self.read_age(scope, span).await,
+                false => Ok(()),
+            };
+            let wait = if asked.is_ok() { intervals } else { intervals / SOONER };
+            self.pace(scope).older_at[age] = Some((began_at, wait));
+            troubles.note(asked)?;
         }
         Ok(())
     }
@@ -50,15 +64,27 @@ impl<A: ReportApi> Poller<A> {
     }
 
     /// Successes from before what was read, where they decide a streak.
-    pub(super) async fn look_into_streaks(&mut self) -> Result<(), PollError> {
-        for Look { postback, question } in self.looks() {
-            let from = question.span.from;
-            let scope = question.scope.clone();
-            let read = self.begin_read(false).await?;
-            self.read_whole(read, Extent::Narrow, successes(question)).await?;
-            self.end_read(&scope, read, WholeSpan::Back { postback, from }).await?;
+    ///
+    /// # Errors
+    /// Those that end the poll; the others are noted.
+    pub(super) async fn look_into_streaks(
+        &mut self,
+        troubles: &mut Troubles,
+    ) -> Result<(), PollError> {
+        for look in self.looks() {
+            let asked = self.look_into(look).await;
+            troubles.note(asked)?;
         }
         Ok(())
+    }
+
+    async fn look_into(&mut self, look: Look) -> Result<(), PollError> {
+        let Look { postback, question } = look;
+        let from = question.span.from;
+        let scope = question.scope.clone();
+        let read = self.begin_read(false).await?;
+        self.read_whole(read, Extent::Narrow, successes(question)).await?;
+        self.end_read(&scope, read, WholeSpan::Back { postback, from }).await
     }
 
     fn looks(&self) -> Vec<Look> {

@@ -2,12 +2,13 @@
 //! is. Never decides what to ask next, nor what rows mean.
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use reqwest::header::HeaderValue;
 use reqwest::redirect;
 use tokio::sync::OnceCell;
+use tokio::time::Instant;
 
 use self::budget::Gate;
 use self::export::{Broken, Splitter};
@@ -27,6 +28,7 @@ mod budget;
 mod export;
 mod lenient;
 mod lists;
+mod network_time;
 mod refusal;
 mod request;
 #[cfg(test)]
@@ -103,7 +105,6 @@ impl Everflow {
         })?;
         let gate = Gate::new(&budget, clock);
         let key = api_key;
-        let told = std::sync::Mutex::default();
         let caller = Caller {
             client,
             base,
@@ -115,7 +116,8 @@ impl Everflow {
             gate,
             clock,
             metrics,
-            told,
+            began_at: Instant::now(),
+            network_time: Mutex::default(),
         };
         Ok(Everflow { caller, utc: OnceCell::new_with(timezone_id) })
     }

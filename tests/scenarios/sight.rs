@@ -157,7 +157,7 @@ fn the_present_is_read_though_the_gap_cannot_be() {
 fn a_step_of_the_wall_clock_is_no_blindness() {
     for step in [HOUR, -HOUR] {
         let mut world = world();
-        world.now += step;
+        world.skew += step;
         world.tick();
         world.pass(HOUR / 2);
         assert_eq!(world.told(), Vec::<String>::new(), "stepped by {step} s");
@@ -177,6 +177,62 @@ fn a_keeper_that_stalls_again_and_again_postpones_no_blindness() {
         world.tick();
     }
     assert_eq!(world.shows("source-blind"), "warning");
+}
+
+#[test]
+fn where_spans_follow_a_clock_that_was_set_back_nothing_is_judged_and_that_is_told() {
+    let mut world = world();
+    world.now -= HOUR;
+    world.tick();
+    world.fail_many("unjudged", 5);
+    world.pass(HOUR / 2);
+    assert_eq!((world.shows("r"), world.told().len()), ("inactive", 1), "{:?}", world.told());
+    assert_eq!(world.shows("source-blind"), "warning");
+    assert!(world.notices[0].alerts[0].notes[0].contains("was this machine's clock set back"));
+    world.pass(HOUR);
+    assert_ne!(world.shows("source-blind"), "warning", "the front moves again");
+}
+
+#[test]
+fn scopes_that_change_during_a_long_outage_lose_no_failure() {
+    let mut world = world();
+    world.is_network_down = true;
+    world.pass(60);
+    world.fail_many("lost", 5);
+    world.succeed("counted");
+    world.now += 80 * HOUR;
+    (world.is_network_down, world.parts) = (false, 10);
+    let one = Scope { offers: vec![11], ..Scope::default() };
+    let others = Scope { exclude_offers: vec![11], ..Scope::default() };
+    world.policy.sources[0].scopes = vec![one, others];
+    world.restart_changed();
+    world.pass(60);
+    assert!(world.facts().gap() > seconds(60 * HOUR), "{:?}", world.facts().gap());
+    world.pass(HOUR);
+    assert_eq!((world.failures_total(), world.deliveries_total()), (5, 6));
+    assert_eq!(world.facts().gap(), seconds(0));
+}
+
+#[test]
+fn successes_that_are_read_again_count_from_then_on_though_a_gap_is_open() {
+    let mut world = world();
+    world.policy.sources[0].successes = false;
+    world.restart_changed();
+    world.pass(120);
+    world.is_network_down = true;
+    world.pass(60);
+    world.fail_many("missed", 3);
+    world.pass(5 * HOUR);
+    (world.is_network_down, world.parts) = (false, 0);
+    world.pass(120);
+    world.policy.sources[0].successes = true;
+    world.restart_changed();
+    world.pass(10);
+    world.succeed("counted");
+    world.parts = 1;
+    world.pass(HOUR);
+    assert_eq!(world.facts().gap(), seconds(0));
+    assert_eq!((world.failures_total(), world.deliveries_total()), (3, 4));
 }
 
 #[test]

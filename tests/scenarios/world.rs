@@ -364,6 +364,7 @@ impl World {
         self.load();
         self.last_read = 0;
         self.polls = 0;
+        self.long_to = None;
     }
 
     pub fn checkpoint(&mut self) {
@@ -419,7 +420,7 @@ impl World {
     fn read_span(&mut self, scope: &Scope, span: WholeSpan) -> bool {
         let WholeSpan::Recent { failures_from, successes_from, to } = span else { return false };
         let mut rows = self.asked_until(scope, false, failures_from.0, to.0);
-        if self.policy.sources[0].successes {
+        if self.policy.sources[0].successes && successes_from <= to {
             rows.extend(self.asked_until(scope, true, successes_from.0, to.0));
         }
         self.read(scope, rows, span)
@@ -427,9 +428,10 @@ impl World {
 
     fn look_back(&mut self, scope: &Scope) -> bool {
         let lookback = self.policy.sources[0].lookback;
-        let rows = self.asked(scope, false, self.now - lookback.as_secs() as i64);
-        let to = Timestamp(self.now);
-        let since = match self.facts().watermark {
+        let watermark = self.facts().watermark;
+        let to = plan::lookback_end(Timestamp(self.now), watermark);
+        let rows = self.asked_until(scope, false, (to - lookback).0, to.0);
+        let since = match watermark {
             Some(at) => at,
             None => to - self.policy.longest_window().min(lookback),
         };

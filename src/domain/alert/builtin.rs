@@ -96,7 +96,10 @@ pub fn tell_blind(policy: &SourcePolicy, sight: &Sight, trouble: Option<&str>) -
         Some(at) => format!("since {at}"),
         None => "since the start".to_owned(),
     };
-    let trouble = trouble.unwrap_or("no poll has ended yet");
+    let trouble = trouble.unwrap_or(match sight.whole_at {
+        Some(_) => "it was answered, but of nothing new: was this machine's clock set back?",
+        None => "no poll has ended yet",
+    });
     Story {
         labels: BTreeMap::from([("source".to_owned(), policy.name.clone())]),
         summary: format!("{}: postwatch cannot read the network's report", policy.name),

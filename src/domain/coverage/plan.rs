@@ -23,6 +23,12 @@ pub const LATE_EVERY: u32 = 5;
 /// present nor the memory.
 const CHUNK: Duration = Duration::from_secs(3600);
 
+/// Where the first look-back of a scope ends: now, or, where it is new to a source
+/// that is known, where its other scopes came to.
+pub fn lookback_end(now: Timestamp, watermark: Option<Timestamp>) -> Timestamp {
+    watermark.map_or(now, |at| at.min(now))
+}
+
 /// The present: from the last moment that was read, or, where that lies too far
 /// back to be read in one question, the last minutes alone. `late_to` is the end
 /// of the last read that reached back for late rows; `None` where that is unknown.
@@ -47,6 +53,11 @@ pub fn present(
     } else {
         behind - policy.settle - OVERLAP
     };
+    // Beyond a gap it reaches back no further than its island: to close the gap is for
+    // the gap's own parts, which reach back for what came late before it.
+    let beyond = coverage.islands.last().filter(|_| !is_far);
+    let from =
+        beyond.map_or(from, |island| from.max(island.from.min(behind - policy.settle - OVERLAP)));
     let joins = !is_far && coverage.islands.is_empty();
     let span = WholeSpan::Recent {
         failures_from: from,
@@ -56,7 +67,8 @@ pub fn present(
     Some((span, is_late_due || is_far))
 }
 
-/// The oldest part of the oldest gap; `None` where there is none.
+/// The oldest part of the oldest gap; `None` where there is none. Where its successes
+/// begin after its end, none of them are to be read.
 pub fn oldest_gap(policy: &SourcePolicy, coverage: &Coverage) -> Option<WholeSpan> {
     let gap = coverage.gaps().next()?;
     // What came late before the outage may not have been asked for yet.
@@ -144,6 +156,18 @@ mod tests {
             &[(NOW, 0), (NOW + 3600, 1), (NOW + 3660, 1)],
             &[(NOW - 7200, 6600), (NOW - 3600, 3000 + 3000), (NOW, 3000)],
         );
+    }
+
+    #[test]
+    fn a_start_amid_the_filling_leaves_the_gap_to_its_own_parts() {
+        let mut coverage = read_to(NOW - 700);
+        coverage.take(Timestamp(NOW - 600), Some(Timestamp(NOW - 600)), Timestamp(NOW));
+        let now = Timestamp(NOW + 60);
+        let (span, _) = present(now, &policy(), &coverage, None, true).expect("it began");
+        take(&mut coverage, span);
+        let gap = oldest_gap(&policy(), &coverage).expect("it is still open");
+        let WholeSpan::Recent { failures_from, to, .. } = gap else { panic!("{gap:?}") };
+        assert_eq!((failures_from.0, to.0), (NOW - 700 - 900, NOW - 600));
     }
 
     #[test]

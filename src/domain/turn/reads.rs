@@ -207,7 +207,7 @@ impl<'a> Turn<'a> {
     ) {
         let Some(state) = self.state.sources.get_mut(&policy.name) else { return };
         let before = state.facts.coverage.get(&scope).and_then(|before| before.front);
-        if coverage.islands.is_empty() || coverage.front > before {
+        if coverage.front > before {
             coverage.moved_at = self.now;
         }
         state.facts.coverage.insert(scope, coverage.clone());

@@ -1,16 +1,17 @@
 //! Sends requests, within the budget and again where that may help. Knows
 //! status, headers and time; never what a body means.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use reqwest::header::{DATE, HeaderMap, HeaderValue, RETRY_AFTER};
+use reqwest::header::{AGE, DATE, HeaderMap, HeaderValue, RETRY_AFTER};
 use reqwest::{Client, Response};
 use tokio::sync::SemaphorePermit;
 use tokio::time::Instant;
 
 use super::budget::{Gate, MAX_PAUSE};
+use super::network_time::NetworkTime;
 use super::refusal::{self, About, Failure, Retry};
 use crate::domain::time::Timestamp;
 use crate::source::ApiError;
@@ -73,8 +74,8 @@ pub(super) struct Caller {
     pub(super) gate: Gate,
     pub(super) clock: crate::clock::Clock,
     pub(super) metrics: std::sync::Arc<crate::metrics::Metrics>,
-    /// The `Date` of the last reply, and when it came.
-    pub(super) told: Mutex<Option<(Timestamp, Instant)>>,
+    pub(super) began_at: Instant,
+    pub(super) network_time: Mutex<NetworkTime>,
 }
 
 impl Caller {
@@ -121,10 +122,10 @@ impl Caller {
             self.about().transport(error)
         })?;
         self.count(call.endpoint, response.status().as_str());
-        self.note_time(response.headers());
         if !response.status().is_success() {
             return Err(self.refusal(call.endpoint, response).await);
         }
+        self.note_time(response.headers());
         if response.headers().get("x-ratelimit-remaining").is_some_and(|left| left == "0") {
             // The next request would be refused. Not the whole window: other
             // customers of the same limit may have used it up in a burst.
@@ -141,16 +142,28 @@ impl Caller {
     /// Counted on from there by a clock that nobody sets: rows bear the network's
     /// time, and the machine's may be wrong.
     pub(super) fn time(&self) -> Option<Timestamp> {
-        let told = *self.told.lock().unwrap_or_else(PoisonError::into_inner);
-        told.map(|(at, came_at)| at + self.clock.passed(came_at))
+        self.network_time().now(self.clock.passed(self.began_at))
     }
 
+    /// An error may come from a proxy, and what bears an `Age` from a cache: their
+    /// `Date` is not the network's.
     fn note_time(&self, headers: &HeaderMap) {
         let date = headers.get(DATE).and_then(|value| date(value.to_str().ok()?));
-        if let Some(at) = date {
-            let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
-            *told = Some((at, Instant::now()));
+        let Some(at) = date.filter(|_| !headers.contains_key(AGE)) else { return };
+        let uptime = self.clock.passed(self.began_at);
+        let stepped = self.network_time().tell(at, uptime, self.clock.now());
+        if let Some(expected) = stepped {
+            tracing::warn!(
+                source = self.source,
+                told = %at,
+                %expected,
+                "the network's time is not what was expected, and several replies in a row agree on it: spans follow it from here on"
+            );
         }
+    }
+
+    fn network_time(&self) -> MutexGuard<'_, NetworkTime> {
+        self.network_time.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     async fn send(&self, call: &Call) -> reqwest::Result<Response> {
