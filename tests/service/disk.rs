@@ -77,7 +77,7 @@ async fn a_full_disk_is_told_and_the_service_goes_on_by_itself_when_there_is_roo
     disk.resize("64m");
     agree(&postwatch, &network, "with room again").await;
     assert_eq!(postwatch.sum("postwatch_store_trouble").await, 0.0);
-    assert!(postwatch.log().contains("the store can be written again"), "{}", postwatch.log());
+    assert!(postwatch.log().contains("the store works again"), "{}", postwatch.log());
     postwatch.kill().await;
     network.stop().await;
 }
