@@ -1,23 +1,27 @@
-//! A small network and the service that watches it. Polls as `poll` does, keeps
-//! as the pipeline does: decide, commit, and build anew after a failed commit.
+//! A small network and the service that watches it, which keeps as the pipeline
+//! does: decide, commit, and build anew after a failed commit.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use postwatch::domain::alert::{Alert, AlertKey, Status};
-use postwatch::domain::counters::Counters;
-use postwatch::domain::coverage::{Coverage, plan};
-use postwatch::domain::delivery::{Delivery, Ended, Identity, Life, Row};
-use postwatch::domain::facts::Facts;
-use postwatch::domain::notify::{AlertStatus, Notice};
+use postwatch::domain::alert::{Alert, AlertKey};
+use postwatch::domain::delivery::Row;
+use postwatch::domain::notify::Notice;
 use postwatch::domain::outgoing::Outcome;
-use postwatch::domain::policy::{Policy, Route, Scope, SourcePolicy, Timing};
+use postwatch::domain::policy::{Policy, Route, SourcePolicy, Timing};
 use postwatch::domain::rules::{Condition, Level, Measure, Op, Rule, Severity};
-use postwatch::domain::state::{Changes, Record, SourceState, State};
+use postwatch::domain::state::{Changes, Record, State};
 use postwatch::domain::time::Timestamp;
-use postwatch::domain::turn::{News, WholeSpan, turn};
+use postwatch::domain::turn::{News, turn};
 use postwatch::store::Store;
 use postwatch::store::memory::MemoryStore;
+
+#[path = "world/asking.rs"]
+mod asking;
+#[path = "world/polling.rs"]
+mod polling;
+
+pub use asking::{assert_same, known, known_facts, told};
 
 pub const SOURCE: &str = "acme";
 /// Noon of some day; a multiple of every interval used here.
@@ -372,142 +376,6 @@ impl World {
         self.store.checkpoint(commit, &checkpoints).expect("memory takes it");
     }
 
-    /// Polls every scope and the list of postbacks, as `poll` does.
-    pub fn poll(&mut self) {
-        if self.is_network_down {
-            self.turn(News::Failed { source: SOURCE, trouble: "503".into() });
-            return;
-        }
-        let scopes = self.policy.sources[0].scopes.clone();
-        let is_whole = scopes.iter().all(|scope| self.poll_scope(scope));
-        let list: Option<Vec<(u64, bool)>> =
-            self.list.as_ref().map(|list| list.iter().map(|(&id, &is)| (id, is)).collect());
-        self.turn(News::Postbacks { source: SOURCE, statuses: list.as_deref() });
-        // The long overlap comes round again until it was read whole.
-        self.polls += u64::from(is_whole);
-    }
-
-    fn poll_scope(&mut self, scope: &Scope) -> bool {
-        if self.coverage(scope).front.is_none() && !self.look_back(scope) {
-            return false;
-        }
-        let is_long = self.polls.is_multiple_of(5);
-        let (now, long_to) = (Timestamp(self.now), self.long_to.map(Timestamp));
-        let source = &self.policy.sources[0];
-        let present = plan::present(now, source, &self.coverage(scope), long_to, is_long);
-        let Some((span, reaches_back)) = present else { return false };
-        if !self.read_span(scope, span) {
-            return false;
-        }
-        if reaches_back {
-            self.long_to = Some(self.now);
-        }
-        for _ in 0..self.parts {
-            let gap = plan::oldest_gap(&self.policy.sources[0], &self.coverage(scope));
-            let Some(span) = gap else { break };
-            if !self.read_span(scope, span) {
-                return false;
-            }
-        }
-        !(self.polls + 1).is_multiple_of(5) || self.sweep(scope)
-    }
-
-    fn coverage(&self, scope: &Scope) -> Coverage {
-        self.facts().coverage.get(&scope.key()).cloned().unwrap_or_default()
-    }
-
-    /// Reads what the report holds of a span.
-    fn read_span(&mut self, scope: &Scope, span: WholeSpan) -> bool {
-        let WholeSpan::Recent { failures_from, successes_from, to } = span else { return false };
-        let mut rows = self.asked_until(scope, false, failures_from.0, to.0);
-        if self.policy.sources[0].successes && successes_from <= to {
-            rows.extend(self.asked_until(scope, true, successes_from.0, to.0));
-        }
-        self.read(scope, rows, span)
-    }
-
-    fn look_back(&mut self, scope: &Scope) -> bool {
-        let lookback = self.policy.sources[0].lookback;
-        let watermark = self.facts().watermark;
-        let to = plan::lookback_end(Timestamp(self.now), watermark);
-        let rows = self.asked_until(scope, false, (to - lookback).0, to.0);
-        let since = match watermark {
-            Some(at) => at,
-            None => to - self.policy.longest_window().min(lookback),
-        };
-        self.read(scope, rows, WholeSpan::Lookback { to, successes_since: since })
-    }
-
-    /// Reads the whole look-back's failures again, and the successes of its failing.
-    pub fn sweep(&mut self, scope: &Scope) -> bool {
-        let from = self.now - self.policy.sources[0].lookback.as_secs() as i64;
-        let mut rows = self.asked(scope, false, from);
-        rows.extend(self.asked(scope, true, from));
-        let (from, to) = (Timestamp(from), Timestamp(self.now));
-        self.read(scope, rows, WholeSpan::Older { from, to })
-    }
-
-    /// The rows that the report answers with.
-    pub fn asked(&self, scope: &Scope, is_success: bool, from: i64) -> Vec<Row<'static>> {
-        self.asked_until(scope, is_success, from, self.now)
-    }
-
-    fn asked_until(
-        &self,
-        scope: &Scope,
-        is_success: bool,
-        from: i64,
-        to: i64,
-    ) -> Vec<Row<'static>> {
-        let span = Timestamp(from)..=Timestamp(to);
-        let is_asked = |row: &&Row<'static>| {
-            row.is_success == is_success
-                && span.contains(&row.timestamp)
-                && scope.contains(row.offer, row.affiliate)
-        };
-        self.rows.values().filter(is_asked).cloned().collect()
-    }
-
-    /// One read in pages; `false` where one of them could not be stored.
-    pub fn read(&mut self, scope: &Scope, mut rows: Vec<Row<'static>>, span: WholeSpan) -> bool {
-        if let Some(chance) = &mut self.chance {
-            let again = rows.iter().filter(|_| chance.u8(..8) == 0).cloned().collect::<Vec<_>>();
-            rows.extend(again);
-            chance.shuffle(&mut rows);
-        }
-        let read = self.begin_read();
-        for page in rows.chunks(PAGE) {
-            self.page(read, page.to_vec());
-        }
-        self.end_read(scope, read, span)
-    }
-
-    pub fn begin_read(&mut self) -> u32 {
-        self.last_read += 1;
-        let at = Timestamp(self.now);
-        self.turn(News::Began { source: SOURCE, read: self.last_read, at, counts: true });
-        self.last_read
-    }
-
-    pub fn page(&mut self, read: u32, rows: Vec<Row<'static>>) -> bool {
-        self.turn(News::Rows { source: SOURCE, read, rows: &mut rows.into_iter() })
-    }
-
-    pub fn end_read(&mut self, scope: &Scope, read: u32, span: WholeSpan) -> bool {
-        let is_open = |world: &World| world.source().reads.contains_key(&read);
-        let scope = scope.key();
-        let is_counted = matches!(span, WholeSpan::Recent { .. });
-        while is_counted && self.turn(News::Count { source: SOURCE, scope, read, span }) {
-            if self.source().reads.get(&read).is_none_or(|open| open.clean.is_empty()) {
-                break;
-            }
-        }
-        // It is told even where a page could not be stored: that proves nothing then.
-        let is_whole = is_open(self);
-        self.turn(News::Whole { source: SOURCE, scope, read, span, stopwatch: &|| Duration::ZERO })
-            && is_whole
-    }
-
     /// Time goes by: a tick every ten seconds, a poll every minute.
     pub fn pass(&mut self, time: i64) {
         let until = self.now + time;
@@ -553,154 +421,6 @@ impl World {
             while !self.turn(News::Settled { number, outcome: outcome.clone() }) && !self.is_dead()
             {
             }
-        }
-    }
-
-    // --- what can be asked
-
-    pub fn source(&self) -> &SourceState {
-        &self.state.sources[SOURCE]
-    }
-
-    pub fn facts(&self) -> &Facts {
-        &self.source().facts
-    }
-
-    pub fn counters(&self) -> &Counters {
-        &self.facts().counters
-    }
-
-    pub fn deliveries_total(&self) -> u64 {
-        self.counters().deliveries.values().sum()
-    }
-
-    pub fn failures_total(&self) -> u64 {
-        self.counters().failures.values().sum()
-    }
-
-    pub fn ended(&self, how: Ended) -> u64 {
-        self.counters().ended.get(&how).copied().unwrap_or(0)
-    }
-
-    pub fn delivery(&self, id: &str) -> Option<&Delivery> {
-        let identity = Identity::of(SOURCE, self.rows.get(id)?);
-        let slot = self.facts().deliveries.find(identity)?;
-        Some(self.facts().deliveries.get(slot))
-    }
-
-    /// `failing`, `recovered`, …, `unknown`.
-    pub fn life(&self, id: &str) -> &'static str {
-        match self.delivery(id).map(|delivery| delivery.life) {
-            None => "unknown",
-            Some(Life::Failing) => "failing",
-            Some(Life::Ended { how, .. }) => how.as_str(),
-        }
-    }
-
-    pub fn alert(&self, rule: &str) -> Option<&Alert> {
-        self.state.alerts.values().find(|alert| alert.key.rule == rule)
-    }
-
-    /// One word for an alert: `inactive`, `pending`, `critical`, `quiet`, `ended`.
-    pub fn shows(&self, rule: &str) -> &'static str {
-        self.alert(rule).map_or("inactive", |alert| match alert.status {
-            Status::Pending => "pending",
-            Status::Firing { severity, .. } => severity.as_str(),
-            Status::Quiet { .. } => "quiet",
-            Status::Ended { .. } => "ended",
-        })
-    }
-
-    /// Notices of everybody as `receiver: reason [rule status severity]`.
-    pub fn told(&self) -> Vec<String> {
-        self.notices.iter().map(told).collect()
-    }
-
-    pub fn keys(&self) -> Vec<AlertKey> {
-        self.state.alerts.keys().cloned().collect()
-    }
-}
-
-pub fn told(notice: &Notice) -> String {
-    let alerts: Vec<String> = notice
-        .alerts
-        .iter()
-        .map(|alert| format!("{} {}", alert.rule, status_word(alert.status, alert.severity)))
-        .collect();
-    format!("{}: {} [{}]", notice.receiver, notice.reason.as_str(), alerts.join(", "))
-}
-
-fn status_word(status: AlertStatus, severity: Severity) -> &'static str {
-    match status {
-        AlertStatus::Firing => severity.as_str(),
-        AlertStatus::Quiet => "quiet",
-        AlertStatus::Resolved { .. } => "resolved",
-        AlertStatus::Expired { .. } => "expired",
-        AlertStatus::Removed { .. } => "removed",
-    }
-}
-
-/// Everything that must survive a restart, a line each.
-pub fn known(state: &State) -> Vec<String> {
-    let mut lines = known_facts(state);
-    lines.extend(sorted(state.alerts.values().filter(|alert| alert.has_ended())));
-    lines.extend(sorted(state.batches.iter()));
-    lines.extend(sorted(state.outbox.iter()));
-    lines.extend(sorted(state.threads.iter()));
-    lines
-}
-
-/// The same but for messages: one may have become due meanwhile.
-pub fn known_facts(state: &State) -> Vec<String> {
-    let mut lines = Vec::new();
-    for (name, source) in &state.sources {
-        let facts = &source.facts;
-        lines.push(format!("{name} began {:?}", facts.first_read_at));
-        lines.push(format!("{name} watermark {:?}", facts.watermark));
-        lines.extend(sorted(facts.counters.deliveries.iter()));
-        lines.extend(sorted(facts.counters.failures.iter()));
-        lines.extend(sorted(facts.counters.hosts.iter()));
-        lines.extend(sorted(facts.counters.ended.iter()));
-        lines.push(format!("{:?}", facts.counters.recovery));
-        lines.extend(sorted(facts.deliveries.iter()));
-        lines.extend(sorted(facts.coverage.iter()));
-        lines.extend(sorted(facts.postbacks.iter()));
-        lines.extend(sorted(facts.offer_names.iter()));
-        lines.extend(sorted(facts.affiliate_names.iter()));
-        let (first, last) = (Timestamp(i64::MIN), Timestamp(i64::MAX));
-        lines.extend(sorted(facts.successes_within(first, last)));
-        lines.push(format!("windows at {:?}", source.windows.as_ref().map(|windows| windows.at)));
-        lines.extend(sorted(source.active.iter().flatten()));
-    }
-    lines.extend(sorted(state.alerts.values().filter(|alert| !alert.has_ended())));
-    lines
-}
-
-/// Holds two of [`known`] against each other, and shows where they differ.
-pub fn assert_same(before: &[String], after: &[String], what: &str) {
-    let only = |one: &[String], other: &[String]| -> Vec<String> {
-        one.iter().filter(|line| !other.contains(line)).cloned().collect()
-    };
-    if before != after {
-        let (lost, new) = (only(before, after), only(after, before));
-        panic!("changed by {what}\nlost: {}\nnew: {}", lost.join("\n      "), new.join("\n     "));
-    }
-}
-
-fn sorted<T: std::fmt::Debug>(things: impl Iterator<Item = T>) -> Vec<String> {
-    let mut lines: Vec<String> = things.map(|thing| format!("{thing:?}")).collect();
-    lines.sort();
-    lines
-}
-
-impl World {
-    /// The life of a delivery whose row the report no longer shows.
-    pub fn life_of(&self, row: &Row<'static>) -> &'static str {
-        let slot = self.facts().deliveries.find(Identity::of(SOURCE, row));
-        match slot.map(|slot| self.facts().deliveries.get(slot).life) {
-            None => "unknown",
-            Some(Life::Failing) => "failing",
-            Some(Life::Ended { how, .. }) => how.as_str(),
         }
     }
 }

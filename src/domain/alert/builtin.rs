@@ -97,6 +97,7 @@ pub fn tell_blind(policy: &SourcePolicy, sight: &Sight, trouble: Option<&str>) -
         None => "since the start".to_owned(),
     };
     let trouble = trouble.unwrap_or(match sight.whole_at {
+        Some(_) if !sight.behind.is_zero() => "what happened meanwhile is being read, oldest first",
         Some(_) => "it was answered, but of nothing new: was this machine's clock set back?",
         None => "no poll has ended yet",
     });

@@ -1,0 +1,129 @@
+//! What is served to whom, over a real connection.
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::sync::{Notify, mpsc, oneshot};
+
+use super::*;
+use crate::pipeline::{Keeper, Message};
+use crate::store::memory::MemoryStore;
+
+/// A service without pollers: the test says what was read.
+struct Served {
+    address: std::net::SocketAddr,
+    keeper: mpsc::Sender<Message>,
+    scope: u64,
+}
+
+async fn serve_at(is_loopback: bool) -> Served {
+    let policy = Arc::new(policy());
+    let scope = policy.sources[0].scopes[0].key();
+    let metrics = Metrics::new();
+    let clock = Clock::System;
+    let notify = Arc::new(Notify::new());
+    let store = MemoryStore::default();
+    let keeper = Keeper::open(store, policy.clone(), clock, metrics.clone(), notify);
+    let keeper = keeper.expect("an empty store opens");
+    let web = Web {
+        view: keeper.view(),
+        policy,
+        metrics,
+        clock,
+        channels: Channels::new(),
+        config_hash: 1,
+        is_loopback,
+    };
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port is free");
+    let address = listener.local_addr().expect("it is bound");
+    tokio::spawn(serve(listener, router(web), std::future::pending()));
+    Served { address, keeper: keeper.start(), scope }
+}
+
+impl Served {
+    async fn get(&self, path: &str, host: &str) -> String {
+        let mut stream = TcpStream::connect(self.address).await.expect("it listens");
+        let request = format!("GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n");
+        stream.write_all(request.as_bytes()).await.expect("it reads");
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.expect("it answers in UTF-8");
+        answer
+    }
+
+    async fn read_whole(&self) {
+        let source = || "acme".to_owned();
+        let to = Clock::System.now();
+        let began = Message::Began { source: source(), read: 1, at: to, counts: false };
+        self.keeper.send(began).await.expect("the keeper runs");
+        let span = WholeSpan::Lookback { to, successes_since: to };
+        let (done, stored) = oneshot::channel();
+        let whole = Message::Whole { source: source(), scope: self.scope, read: 1, span, done };
+        self.keeper.send(whole).await.expect("the keeper runs");
+        stored.await.expect("the keeper answers").expect("it is stored");
+    }
+}
+
+#[tokio::test]
+async fn it_is_ready_once_each_source_was_read() {
+    let served = serve_at(true).await;
+    let answer = served.get("/readyz", "localhost").await;
+    assert!(answer.starts_with("HTTP/1.1 503"), "{answer}");
+    assert!(answer.ends_with("Source acme: not read whole yet.\n"), "{answer}");
+    served.read_whole().await;
+    let answer = served.get("/readyz", "localhost").await;
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+}
+
+#[test]
+fn a_blind_source_is_ready_and_a_broken_store_is_not() {
+    let policy = policy();
+    let mut state = State::default();
+    let mut tell = |now, news: News<'_>| drop(turn(now, &policy, &mut state, news));
+    tell(NOW, News::Started);
+    let trouble = "the key\nis refused".to_owned();
+    tell(NOW, News::Failed { source: "acme", trouble });
+    let expected = ["Source acme: the last poll failed: the key is refused"];
+    assert_eq!(ready::missing(&policy, &state, None), expected);
+    let mut tell = |now, news: News<'_>| drop(turn(now, &policy, &mut state, news));
+    tell(NOW + Duration::from_secs(3600), News::Tick { uptime: Duration::from_secs(3600) });
+    assert_eq!(ready::missing(&policy, &state, None), [""; 0]);
+    let missing = ready::missing(&policy, &state, Some("disk full"));
+    assert_eq!(missing, ["The store does not work: disk full"]);
+}
+
+#[tokio::test]
+async fn everybody_beyond_loopback_gets_numbers_and_health_only() {
+    let served = serve_at(false).await;
+    let check = async |path: &str, status: &str| {
+        let answer = served.get(path, "postwatch.example.com").await;
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status}")), "{path}: {answer}");
+        answer
+    };
+    assert!(check("/", "403").await.contains("ssh -L"));
+    check("/metrics", "200").await;
+    check("/healthz", "200").await;
+    check("/readyz", "503").await;
+    check("/nothing", "404").await;
+}
+
+#[tokio::test]
+async fn a_strangers_name_for_loopback_is_refused() {
+    let served = serve_at(true).await;
+    let check = async |host: &str, status: &str| {
+        let answer = served.get("/", host).await;
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status}")), "{host}: {answer}");
+        answer
+    };
+    check("evil.example", "403").await;
+    let page = check("localhost:9467", "200").await;
+    assert!(page.contains("content-security-policy: default-src 'none'"), "{page}");
+    assert!(page.contains("cache-control: no-store"), "{page}");
+}
+
+#[tokio::test]
+async fn metrics_come_in_the_text_format_with_those_of_the_process() {
+    let served = serve_at(true).await;
+    let answer = served.get("/metrics", "127.0.0.1").await;
+    assert!(answer.contains("content-type: text/plain; version=0.0.4"), "{answer}");
+    assert!(answer.contains("\nprocess_open_fds "), "{answer}");
+    assert!(answer.contains("\npostwatch_source_blind{source=\"acme\"} 0"), "{answer}");
+}
