@@ -144,7 +144,7 @@ impl File {
 
     /// Its numbered lines before its tests, which may reach for what they need.
     fn code(&self) -> impl Iterator<Item = (usize, &str)> {
-        let end = if self.stem() == "tests" {
+        let end = if self.stem() == "tests" || self.path.contains("/tests/") {
             0
         } else {
             self.text.find("#[cfg(test)]\nmod tests {").unwrap_or(self.text.len())
