@@ -11,6 +11,8 @@ mod cures;
 mod deactivation;
 #[path = "scenarios/folding.rs"]
 mod folding;
+#[path = "scenarios/gates.rs"]
+mod gates;
 #[path = "scenarios/life.rs"]
 mod life;
 #[path = "scenarios/notices.rs"]

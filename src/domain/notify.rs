@@ -7,6 +7,8 @@ use super::rules::Severity;
 use super::time::Timestamp;
 use super::window::in_a_row::InARow;
 
+pub mod gate;
+mod labels;
 pub mod plan;
 
 /// One message to one receiver, as the outbox keeps it until the channel took it.

@@ -139,7 +139,13 @@ pub fn route(to: &[&str]) -> Route {
 
 pub fn policy(rules: Vec<Rule>) -> Policy {
     let sources = vec![SourcePolicy::named(SOURCE)];
-    Policy { sources, evaluate_every: seconds(10), rules, routes: vec![route(&["ops"])] }
+    Policy {
+        sources,
+        evaluate_every: seconds(10),
+        rules,
+        routes: vec![route(&["ops"])],
+        ..Policy::default()
+    }
 }
 
 /// A row of postback 1 whose conversion is `id`.
