@@ -3,6 +3,8 @@
 
 #[path = "scenarios/catching_up.rs"]
 mod catching_up;
+#[path = "scenarios/causes.rs"]
+mod causes;
 #[path = "scenarios/counters.rs"]
 mod counters;
 #[path = "scenarios/cures.rs"]
