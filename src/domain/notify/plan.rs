@@ -41,6 +41,21 @@ pub struct Batch {
     pub notices: u32,
 }
 
+impl Batch {
+    /// Moments at which, as things stand, a message may become due.
+    pub fn may_be_due(&self) -> impl Iterator<Item = Timestamp> + '_ {
+        let Timing { batch_wait, min_gap, remind_every, .. } = self.timing;
+        let first = self.planned_at.is_none().then(|| self.opened_at + batch_wait);
+        let next = self.planned_at.map(|at| at + min_gap);
+        let reminder = self.settled_at.map(|at| at + remind_every);
+        let freed = self.members.values().filter_map(move |told| match told {
+            Told::Freed { at } => Some(*at + min_gap),
+            Told::Nothing | Told::Inhibited | Told::Firing(_) | Told::Ended => None,
+        });
+        [first, next, reminder].into_iter().flatten().chain(freed)
+    }
+}
+
 /// What a batch's receiver knows of an alert.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Told {
