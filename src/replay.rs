@@ -140,18 +140,15 @@ impl Replay {
     /// Decides, and keeps what came of it; tells how many clean successes are left to count.
     fn turn(&mut self, news: News<'_>) -> u64 {
         let (changes, tally) = turn(self.now, &self.policy, &mut self.state, news);
+        tally.alerts.iter().for_each(|alert| self.told.alert(alert));
         self.collect(&changes);
         tally.uncounted
     }
 
     fn collect(&mut self, changes: &Changes) {
         for record in &changes.records {
-            match record {
-                Record::Alert { key, alert: Some(alert) } => self.told.alert(key, alert),
-                Record::Outgoing { outgoing: Some(outgoing), .. } => {
-                    self.told.message(&outgoing.notice);
-                }
-                _ => {}
+            if let Record::Outgoing { outgoing: Some(outgoing), .. } = record {
+                self.told.message(&outgoing.notice);
             }
         }
     }

@@ -53,7 +53,8 @@ pub(super) struct Collector {
 }
 
 impl Collector {
-    pub(super) fn alert(&mut self, key: &AlertKey, alert: &Alert) {
+    pub(super) fn alert(&mut self, alert: &Alert) {
+        let key = &alert.key;
         let (severity, began_at, fired_at, end) = match alert.status {
             Status::Pending => return,
             Status::Firing { severity, began_at, fired_at, .. }

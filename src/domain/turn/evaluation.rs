@@ -111,6 +111,7 @@ impl Turn<'_> {
                     return;
                 }
                 alert.end(how, self.now);
+                self.tally.alerts.push(alert.clone());
             }
         }
         self.alerts.insert(key.clone());
@@ -199,6 +200,9 @@ impl Turn<'_> {
 
     /// Keeps what changed of an alert, and tells the batches of its routes.
     fn note(&mut self, key: &AlertKey, transition: Transition) {
+        if matches!(transition, Transition::Fired | Transition::Escalated | Transition::Ended) {
+            self.tally.alerts.extend(self.state.alerts.get(key).cloned());
+        }
         match transition {
             Transition::Unchanged => return,
             Transition::Forgotten => {
