@@ -8,6 +8,7 @@ use super::time::Timestamp;
 use super::window::in_a_row::InARow;
 
 pub mod plan;
+pub mod reroute;
 
 /// One message to one receiver, as the outbox keeps it until the channel took it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

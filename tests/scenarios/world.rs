@@ -371,6 +371,17 @@ impl World {
         self.long_to = None;
     }
 
+    /// The rules file changed: in force only where the disk took it.
+    pub fn reload(&mut self, policy: Policy) -> bool {
+        let before = std::mem::replace(&mut self.policy, policy);
+        let is_taken = self.turn(News::Reloaded { before: &before });
+        if !is_taken {
+            self.policy = before;
+            self.load();
+        }
+        is_taken
+    }
+
     pub fn checkpoint(&mut self) {
         let (commit, checkpoints) = (self.state.commit, self.state.checkpoints());
         self.store.checkpoint(commit, &checkpoints).expect("memory takes it");

@@ -104,7 +104,7 @@ pub fn adopt(
 }
 
 /// The labels that routes match: the alert's own, its rule and its severity.
-fn routing_labels(alert: &Alert) -> BTreeMap<String, String> {
+pub(super) fn routing_labels(alert: &Alert) -> BTreeMap<String, String> {
     let mut labels = alert.story.as_ref().map(|story| story.labels.clone()).unwrap_or_default();
     labels.insert("source".to_owned(), alert.key.source.clone());
     labels.insert("rule".to_owned(), alert.key.rule.clone());
@@ -114,7 +114,8 @@ fn routing_labels(alert: &Alert) -> BTreeMap<String, String> {
     labels
 }
 
-fn routes<'a>(
+/// The receivers of an alert with these labels, each with the route that leads to it.
+pub(super) fn routes<'a>(
     policy: &'a Policy,
     labels: &BTreeMap<String, String>,
 ) -> Vec<(&'a String, &'a Route)> {
