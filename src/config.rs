@@ -13,6 +13,7 @@ mod comparison;
 mod decode;
 mod duration;
 mod environment;
+mod gates;
 mod labels;
 mod mask;
 mod names;
@@ -36,11 +37,18 @@ use decode::{Decoder, Entry, Fields, ReadFile, Shape};
 
 const FILE: Shape = Shape {
     what: "the file",
-    known: &["sources", "evaluate_every", "rules", "receivers", "routes", "notify"],
-    later: &[
-        "heartbeat",
+    known: &[
+        "sources",
+        "evaluate_every",
+        "rules",
+        "receivers",
+        "routes",
+        "notify",
         "inhibit",
         "mute",
+    ],
+    later: &[
+        "heartbeat",
         "store",
         "metrics",
         "retain",
@@ -212,12 +220,14 @@ fn decode(d: &mut Decoder<'_>, root: &Fields<'_>, text: &str) -> Config {
     let names = policies.iter().map(|source| source.name.clone()).collect();
     let around = routes::Around { rules: &rules, receivers: &placed, sources: names };
     let routes = routes::routes(d, root, &around);
+    let inhibitions = gates::inhibitions(d, root, &around);
+    let mutes = gates::mutes(d, root, &around);
     // A mistake elsewhere would make many a warning that is none.
     if d.mistakes.is_empty() {
         warnings::of_routes(d, root, (&routes, &placed), &rules, &policies);
     }
     let receivers = placed.into_iter().filter_map(|placed| placed.receiver).collect();
-    let policy = Policy { sources: policies, evaluate_every, rules, routes };
+    let policy = Policy { sources: policies, evaluate_every, rules, routes, inhibitions, mutes };
     Config { policy, sources, receivers, hash: hash(text) }
 }
 

@@ -16,6 +16,8 @@ pub mod store;
 
 pub mod pipeline;
 
+pub mod replay;
+
 pub mod outbox;
 
 pub mod channel;

@@ -39,6 +39,7 @@ mod faults;
 mod health;
 mod http;
 mod limits;
+mod model;
 mod network;
 mod question;
 mod reason;
@@ -51,6 +52,7 @@ mod wire;
 mod zones;
 
 pub use faults::{Fault, FaultKind, Faults};
+pub use model::Model;
 pub use scenario::{Fixed, Incident, IncidentKind, SHARED_HOSTING, Scenario, Target};
 pub use truth::{Telling, TruthRow};
 

@@ -28,6 +28,8 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("web", &["channel", "clock", "config", "domain", "metrics", "pipeline"]),
     // The network's side: it must not learn from the code that it puts to the test.
     ("simulate", &["clock", "domain::time"]),
+    // The live decisions on a virtual clock.
+    ("replay", &["domain"]),
     // Wires all, and cannot tell a simulated network from a real one.
     (
         "service",

@@ -3,6 +3,8 @@
 
 #[path = "scenarios/catching_up.rs"]
 mod catching_up;
+#[path = "scenarios/causes.rs"]
+mod causes;
 #[path = "scenarios/counters.rs"]
 mod counters;
 #[path = "scenarios/cures.rs"]
@@ -11,12 +13,16 @@ mod cures;
 mod deactivation;
 #[path = "scenarios/folding.rs"]
 mod folding;
+#[path = "scenarios/gates.rs"]
+mod gates;
 #[path = "scenarios/life.rs"]
 mod life;
 #[path = "scenarios/notices.rs"]
 mod notices;
 #[path = "scenarios/proofs.rs"]
 mod proofs;
+#[path = "scenarios/reload.rs"]
+mod reload;
 #[path = "scenarios/retention.rs"]
 mod retention;
 #[path = "scenarios/rules.rs"]

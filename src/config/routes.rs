@@ -1,10 +1,10 @@
 //! `notify:` and `routes:` → which alerts go to whom, and in what rhythm.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::time::Duration;
 
-use crate::domain::policy::{Route, Timing};
-use crate::domain::rules::{Glob, Rule};
+use crate::domain::policy::{Matches, Route, Timing};
+use crate::domain::rules::Rule;
 
 use super::decode::{Decoder, Entry, Fields, Shape};
 use super::labels;
@@ -78,7 +78,7 @@ fn route(d: &mut Decoder<'_>, fields: &Fields<'_>, shared: &Timing, around: &Aro
         d.wrong(at, message, "name another receiver, or remove it from `fallback`");
     }
     Route {
-        matches: matches(d, fields, around),
+        matches: fields.get("match").map(|entry| matches(d, entry, around)).unwrap_or_default(),
         to,
         fallback,
         continue_: fields.get("continue").and_then(|entry| d.switch(entry)).unwrap_or(false),
@@ -109,22 +109,19 @@ fn named(d: &mut Decoder<'_>, items: Vec<Entry<'_>>, around: &Around<'_>) -> Vec
     names
 }
 
-fn matches(
-    d: &mut Decoder<'_>,
-    fields: &Fields<'_>,
-    around: &Around<'_>,
-) -> BTreeMap<String, Vec<Glob>> {
-    let Some(entry) = fields.get("match") else { return BTreeMap::new() };
-    let Some(fields) = d.any_map(entry, "`match`") else { return BTreeMap::new() };
+/// Labels of alerts and the patterns that they must fit.
+pub fn matches(d: &mut Decoder<'_>, entry: Entry<'_>, around: &Around<'_>) -> Matches {
+    let key = entry.name;
+    let Some(fields) = d.any_map(entry, &format!("`{key}`")) else { return Matches::new() };
     let known = labels::of_alerts(around.rules);
-    let mut found = BTreeMap::new();
-    for ((key, _), value) in fields.entries.iter().zip(fields.iter()) {
-        if !known.contains(&key.name) {
-            unknown_label(d, key.at, ("match", &key.name), &known);
+    let mut found = Matches::new();
+    for ((label, _), value) in fields.entries.iter().zip(fields.iter()) {
+        if !known.contains(&label.name) {
+            unknown_label(d, label.at, (key, &label.name), &known);
             continue;
         }
-        let globs = labels::globs(d, value, &values(&key.name, around));
-        found.insert(key.name.clone(), globs);
+        let globs = labels::globs(d, value, &values(&label.name, around));
+        found.insert(label.name.clone(), globs);
     }
     found
 }
@@ -167,7 +164,7 @@ fn timing(
     Timing {
         batch_by: fields
             .get("batch_by")
-            .map_or_else(|| shared.batch_by.clone(), |entry| batch_by(d, entry, around)),
+            .map_or_else(|| shared.batch_by.clone(), |entry| alert_labels(d, entry, around)),
         batch_wait: time(d, "batch_wait", 0, shared.batch_wait),
         min_gap: time(d, "min_gap", 0, shared.min_gap),
         remind_every: time(d, "remind_every", 1, shared.remind_every),
@@ -178,15 +175,16 @@ fn timing(
     }
 }
 
-fn batch_by(d: &mut Decoder<'_>, entry: Entry<'_>, around: &Around<'_>) -> Vec<String> {
+/// A list of labels that alerts have.
+pub fn alert_labels(d: &mut Decoder<'_>, entry: Entry<'_>, around: &Around<'_>) -> Vec<String> {
     let known = labels::of_alerts(around.rules);
     let mut found = Vec::new();
     for item in d.items(entry) {
         let Some(name) = d.word(item) else { continue };
         if !known.contains(&name) {
-            unknown_label(d, item.at, ("batch_by", &d.show(item)), &known);
+            unknown_label(d, item.at, (entry.name, &d.show(item)), &known);
         } else if found.contains(&name) {
-            let message = format!("`batch_by` names `{}` twice", d.show(item));
+            let message = format!("`{}` names `{}` twice", entry.name, d.show(item));
             d.wrong(item.at, message, "remove one of them");
         } else {
             found.push(name);
@@ -195,7 +193,8 @@ fn batch_by(d: &mut Decoder<'_>, entry: Entry<'_>, around: &Around<'_>) -> Vec<S
     found
 }
 
-fn timezone(d: &mut Decoder<'_>, entry: Entry<'_>) -> Option<String> {
+/// The IANA name of a time zone that this machine knows.
+pub fn timezone(d: &mut Decoder<'_>, entry: Entry<'_>) -> Option<String> {
     let name = d.word(entry)?;
     if jiff::tz::TimeZone::get(&name).is_err() {
         let message = format!("`timezone: {}` is no time zone", d.show(entry));

@@ -177,11 +177,10 @@ fn what_yaml_allows_and_we_do_not() {
 #[test]
 fn what_is_not_built_yet_is_refused() {
     check(
-        "sources: [{ name: a, api_key: k }]\ninhibit: []\nmute: []\nreceivers:\n  - { name: h, webhook: {} }\n",
+        "sources: [{ name: a, api_key: k }]\nheartbeat: []\nreceivers:\n  - { name: h, webhook: {} }\n",
         [
-            "2:1: `inhibit` is not available in this version yet; remove it",
-            "3:1: `mute` is not available in this version yet; remove it",
-            "5:16: receiver \"h\": `webhook` is not available in this version yet; remove it",
+            "2:1: `heartbeat` is not available in this version yet; remove it",
+            "4:16: receiver \"h\": `webhook` is not available in this version yet; remove it",
         ],
     );
     check_rule(
@@ -189,6 +188,30 @@ fn what_is_not_built_yet_is_refused() {
         [
             "5:13: rule \"r\": `suspect` is not available in this version yet; remove it",
             "5:35: rule \"r\": `failures: 3 x previous` uses `N x previous`, which is not available in this version yet; compare with a number",
+        ],
+    );
+}
+
+#[test]
+fn what_holds_messages_back_is_checked() {
+    check(
+        "sources: [{ name: a, api_key: k }]
+inhibit:
+  - { if: { rule: source-blin }, mute: { severity: warning }, equal: [sauce] }
+  - { if: { rule: source-blind } }
+mute:
+  - { name: m, days: [sat, sunday], times: \"8:00-24:00\", timezone: Mars }
+  - { name: m }
+",
+        [
+            "3:19: inhibition 1: `source-blin` fits no rule that there is; did you mean `source-blind`?",
+            "3:71: inhibition 1: `equal`: no alert has a label `sauce`; write one of `rule`, `severity`, `source`, `offer`, `affiliate`, `postback`, `host`, `event`, `delivery_method`, `postback_level`, `postback_type` or `reason`",
+            "4:5: inhibition 2: `mute` is missing; write `mute: { severity: warning }`",
+            "6:28: mute \"m\": `days` knows no `sunday`; write one of `mon`, `tue`, `wed`, `thu`, `fri`, `sat` or `sun`",
+            "6:44: mute \"m\": `times: 8:00-24:00` is no span of a day; write \"22:00-06:00\", from 00:00 to 24:00",
+            "6:68: mute \"m\": `timezone: Mars` is no time zone; write its IANA name, as in `Europe/Berlin` or `UTC`",
+            "7:5: mute \"m\": the mute would last for ever; write `days: [sat, sun]` or `times: \"22:00-06:00\"`",
+            "7:13: mute \"m\": another mute has this name; give it another name",
         ],
     );
 }

@@ -13,6 +13,7 @@ use super::time::{Timestamp, seconds};
 use super::window::in_a_row::InARow;
 
 pub mod builtin;
+mod cause;
 pub mod story;
 
 /// Without any delivery for this long, an alert that nothing proves cured ends.

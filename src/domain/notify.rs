@@ -7,6 +7,8 @@ use super::rules::Severity;
 use super::time::Timestamp;
 use super::window::in_a_row::InARow;
 
+pub mod gate;
+mod labels;
 pub mod plan;
 pub mod reroute;
 
@@ -105,21 +107,34 @@ pub struct Reading {
     pub threshold: String,
 }
 
-/// The dimension that explains most of the failures.
+/// What explains most of the failures, and whom it hits.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Cause {
-    /// `host`, `reason`, `affiliate` or `offer`.
+    pub part: Part,
+    /// Distinct ones among the failures that it explains.
+    pub hosts: usize,
+    pub affiliates: usize,
+    /// What the failures of the group share beyond that, and its other deliveries do not.
+    pub within: Option<Part>,
+    /// The most frequent reason among the failures: `tls`, `http_404`, …
+    pub reason: String,
+    /// What that reason means and whether retries may cure it.
+    pub advice: String,
+}
+
+/// A value of a dimension, and its part of the failures.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Part {
+    /// `host`, `reason`, `affiliate`, `offer`, …; `network` where none explains most.
     pub by: String,
-    /// The label's value, bare.
+    /// The label's value, bare; empty for the whole network.
     pub value: String,
     /// The value as people read it: `Acme Media (7)`.
     pub shown: String,
     /// Its part of the failures, 0 to 1.
     pub share: f64,
-    /// The most frequent reason among them: `tls`, `http_404`, …
-    pub reason: String,
-    /// What that reason means and whether retries may cure it.
-    pub advice: String,
+    /// Its part of all deliveries of that time, where it is known.
+    pub usual: Option<f64>,
 }
 
 /// A failing delivery shown as an example.

@@ -1,22 +1,28 @@
 //! What the user decided, checked and typed: sources, scopes, routes. Built by
 //! `config` from `rules.yaml`; secrets and addresses are not in here.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 use super::delivery::Identity;
-use super::rules::{Glob, Rule};
+use super::rules::Rule;
+
+mod gates;
+
+pub use gates::{DaySpan, Inhibition, Matches, Mute, fits};
 
 /// Everything that the domain needs to know of the configuration.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Policy {
     pub sources: Vec<SourcePolicy>,
     /// Rules are evaluated at every multiple of this.
     pub evaluate_every: Duration,
     pub rules: Vec<Rule>,
     pub routes: Vec<Route>,
+    pub inhibitions: Vec<Inhibition>,
+    pub mutes: Vec<Mute>,
 }
 
 /// One network account.
@@ -195,7 +201,7 @@ fn split_ids(only: &[u64], not: &[u64], known: &BTreeSet<u64>) -> Option<Vec<Cho
 #[derive(Debug, Clone, PartialEq)]
 pub struct Route {
     /// Label (of the alert) → any of these globs. `severity` and `rule` are labels here.
-    pub matches: BTreeMap<String, Vec<Glob>>,
+    pub matches: Matches,
     pub to: Vec<String>,
     /// Receivers that get what `to` could not deliver.
     pub fallback: Vec<String>,

@@ -79,8 +79,7 @@ fn keeper() -> (Keeper<Fragile>, Arc<Disk>) {
     let policy = Policy {
         sources: vec![SourcePolicy::named("acme")],
         evaluate_every: Duration::from_secs(10),
-        rules: Vec::new(),
-        routes: Vec::new(),
+        ..Policy::default()
     };
     let disk = Arc::new(Disk::default());
     let store = Fragile { store: MemoryStore::default(), disk: disk.clone() };

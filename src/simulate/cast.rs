@@ -241,7 +241,8 @@ impl Maker<'_> {
     fn host_of(&mut self, place: usize, affiliate: &Party) -> String {
         let name = affiliate.name.to_lowercase().replace(' ', "-");
         if place >= self.scenario.affiliates / 3 && place.is_multiple_of(3) {
-            return format!("{name}.{SHARED_HOSTING}");
+            let label = if self.scenario.shared_tracker { "go" } else { &name };
+            return format!("{label}.{SHARED_HOSTING}");
         }
         let label = ["track", "postback", "s2s", "trk"][self.rng.usize(..4)];
         format!("{label}.{name}.example")

@@ -11,6 +11,8 @@ use super::scenario::{Incident, IncidentKind, Scenario, Target};
 #[derive(Debug)]
 struct Plan {
     kind: IncidentKind,
+    /// The place of the one offer that it hits.
+    offer: Option<usize>,
     begins: u32,
     ends: u32,
     share: f64,
@@ -53,7 +55,7 @@ impl Health {
     pub(super) fn meet(
         &mut self,
         at: u32,
-        place: usize,
+        (place, offer): (usize, usize),
         postback: &Postback,
         turn: Turn,
         rng: &mut Rng,
@@ -61,7 +63,9 @@ impl Health {
         let incident = self
             .plans
             .iter_mut()
-            .filter(|plan| plan.covers(at))
+            .filter(|plan| {
+                plan.kind != IncidentKind::Silence && plan.covers(at) && plan.is_of_offer(offer)
+            })
             .find_map(|plan| plan.hit(place).then(|| plan.reason(rng)).flatten());
         incident.or_else(|| self.ordinary(postback, turn, rng))
     }
@@ -96,6 +100,16 @@ impl Health {
         }
     }
 
+    /// Whether what would fire this postback for this offer does not happen at all.
+    pub(super) fn is_silent(&mut self, at: u32, place: usize, offer: usize) -> bool {
+        self.plans.iter_mut().any(|plan| {
+            plan.kind == IncidentKind::Silence
+                && plan.covers(at)
+                && plan.is_of_offer(offer)
+                && plan.hit(place)
+        })
+    }
+
     /// When which postbacks are switched on again by the script.
     pub(super) fn reactivations(&self) -> Vec<(u32, usize)> {
         let ends = |plan: &Plan| plan.kind == IncidentKind::Deactivation && plan.ends != u32::MAX;
@@ -119,11 +133,23 @@ impl Plan {
             let first = gathered.iter().position(Option::is_some);
             gathered.iter_mut().skip(first.map_or(0, |it| it + 1)).for_each(|it| *it = None);
         }
-        Plan { kind: incident.kind, begins, ends, share: incident.share, gathered }
+        let offer = match &incident.target {
+            Target::Offer(id) => cast.offers.iter().position(|offer| offer.id == *id),
+            Target::Affiliate(_)
+            | Target::Postback(_)
+            | Target::Host(_)
+            | Target::Hosting(_)
+            | Target::Network => None,
+        };
+        Plan { kind: incident.kind, offer, begins, ends, share: incident.share, gathered }
     }
 
     fn covers(&self, at: u32) -> bool {
         (self.begins..self.ends).contains(&at)
+    }
+
+    fn is_of_offer(&self, offer: usize) -> bool {
+        self.offer.is_none_or(|only| only == offer)
     }
 
     fn targets(&self, place: usize) -> bool {
@@ -148,7 +174,8 @@ impl Plan {
             IncidentKind::BotChallenge => Some(Reason::Challenge),
             IncidentKind::Brownout if rng.f64() < 0.6 => Some(Reason::Timeout),
             IncidentKind::Brownout => Some(Reason::Http(503)),
-            IncidentKind::WrongMacro => None,
+            IncidentKind::WrongMacro | IncidentKind::Silence => None,
+            IncidentKind::MissingParameter => Some(STUBBORN),
             IncidentKind::Deactivation => Some(Reason::Http(401)),
             IncidentKind::HostingOutage => Some(Reason::Refused),
             IncidentKind::DnsGone => Some(Reason::Dns),
@@ -161,6 +188,8 @@ fn is_target(incident: &Incident, cast: &Cast, postback: &Postback) -> bool {
     postback.is_url()
         && match &incident.target {
             Target::Affiliate(id) => owner == Some(*id),
+            Target::Offer(id) => cast.offers.iter().any(|offer| offer.id == *id),
+            Target::Network => true,
             Target::Postback(id) => postback.id == *id,
             Target::Host(host) => postback.host == *host,
             Target::Hosting(domain) => {

@@ -80,6 +80,8 @@ pub(super) struct Network {
     traffic: Traffic,
     steps: BinaryHeap<Reverse<(u32, Step)>>,
     conversions: u32,
+    /// Deliveries that were tried since somebody asked.
+    tried: Option<Vec<u32>>,
 }
 
 impl Network {
@@ -108,6 +110,7 @@ impl Network {
             traffic,
             steps: BinaryHeap::new(),
             conversions: 0,
+            tried: None,
             scenario,
         };
         for (at, place) in reactivations {
@@ -190,6 +193,19 @@ impl Network {
         !self.standings[place].inactive
     }
 
+    /// The deliveries that were tried since the last call and show by now, oldest first;
+    /// those of the history too at the first. What does not show yet comes later.
+    pub(super) fn take_tried(&mut self) -> Vec<usize> {
+        let tried =
+            self.tried.take().unwrap_or_else(|| (0..self.deliveries.len() as u32).collect());
+        let shows = |number: &u32| self.is_visible(&self.deliveries[*number as usize]);
+        let (mut shown, later): (Vec<u32>, Vec<u32>) = tried.into_iter().partition(shows);
+        self.tried = Some(later);
+        shown.sort_unstable();
+        shown.dedup();
+        shown.into_iter().map(|number| number as usize).collect()
+    }
+
     /// Switches a postback on or off, as somebody at the network does by hand.
     pub(super) fn switch(&mut self, place: usize, active: bool) {
         match active {
@@ -218,6 +234,9 @@ impl Network {
         self.conversions += 1;
         let places: Vec<u32> = self.set_off(arrival).collect();
         for place in places {
+            if self.health.is_silent(arrival.at, place as usize, arrival.offer.into()) {
+                continue;
+            }
             let postback = &self.cast.postbacks[place as usize];
             let due = arrival.at + postback.delay_seconds;
             let delivery = self.record(arrival, place);
@@ -273,11 +292,15 @@ impl Network {
     }
 
     fn attempt(&mut self, at: u32, number: u32, turn: Turn) {
+        if let Some(tried) = &mut self.tried {
+            tried.push(number);
+        }
         let delivery = &mut self.deliveries[number as usize];
         let place = delivery.postback as usize;
         let tries = u64::from(number) << 8 | u64::from(delivery.failed_attempts);
         let mut rng = draw(self.seed, Purpose::Try, tries);
-        let met = self.health.meet(at, place, &self.cast.postbacks[place], turn, &mut rng);
+        let hit = (place, usize::from(delivery.offer));
+        let met = self.health.meet(at, hit, &self.cast.postbacks[place], turn, &mut rng);
         match met {
             Some(reason) => self.fail(at, number, reason, turn),
             None => {

@@ -21,6 +21,8 @@ pub struct Scenario {
     pub offers: usize,
     /// Affiliate ids run from 1, the busiest, to this.
     pub affiliates: usize,
+    /// Whether the partners that share a hosting company share its one tracking host too.
+    pub shared_tracker: bool,
     /// Share of first tries that fail without any incident.
     pub base_failure_rate: f64,
     /// Share of retries that fail again without any incident.
@@ -111,6 +113,10 @@ pub enum IncidentKind {
     HostingOutage,
     /// The host's name is gone.
     DnsGone,
+    /// 400 to each try of what fires meanwhile, its later retries included.
+    MissingParameter,
+    /// Nothing fires, or less: there is no traffic.
+    Silence,
 }
 
 /// Whom an incident hits.
@@ -123,6 +129,10 @@ pub enum Target {
     Host(String),
     /// Every host below this domain.
     Hosting(String),
+    /// What fires for one offer, of whatever postback.
+    Offer(u64),
+    /// Everything that is fired at a URL.
+    Network,
 }
 
 /// The hosting company that several small partners share.
@@ -143,6 +153,7 @@ impl Scenario {
             history: minutes(60),
             offers: 12,
             affiliates: 24,
+            shared_tracker: false,
             base_failure_rate: 0.03,
             retry_failure_rate: 0.2,
             stubborn_share: 0.02,

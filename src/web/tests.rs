@@ -44,6 +44,7 @@ fn policy() -> Policy {
             continue_: false,
             timing: Timing::default(),
         }],
+        ..Policy::default()
     }
 }
 

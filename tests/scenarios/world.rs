@@ -139,7 +139,13 @@ pub fn route(to: &[&str]) -> Route {
 
 pub fn policy(rules: Vec<Rule>) -> Policy {
     let sources = vec![SourcePolicy::named(SOURCE)];
-    Policy { sources, evaluate_every: seconds(10), rules, routes: vec![route(&["ops"])] }
+    Policy {
+        sources,
+        evaluate_every: seconds(10),
+        rules,
+        routes: vec![route(&["ops"])],
+        ..Policy::default()
+    }
 }
 
 /// A row of postback 1 whose conversion is `id`.
@@ -373,13 +379,16 @@ impl World {
 
     /// The rules file changed: in force only where the disk took it.
     pub fn reload(&mut self, policy: Policy) -> bool {
-        let before = std::mem::replace(&mut self.policy, policy);
-        let is_taken = self.turn(News::Reloaded { before: &before });
-        if !is_taken {
-            self.policy = before;
+        let news = News::Reloaded { before: &self.policy };
+        let (changes, _) = turn(Timestamp(self.clock()), &policy, &mut self.state, news);
+        if self.failing_commits > 0 && !changes.is_empty() {
+            self.failing_commits -= 1;
             self.load();
+            return false;
         }
-        is_taken
+        self.policy = policy;
+        self.commit(&changes);
+        true
     }
 
     pub fn checkpoint(&mut self) {

@@ -95,8 +95,7 @@ impl Watched {
         let clock = Clock::scaled(Timestamp(self.clock.now().0 + wrong_by), speed);
         let sources = vec![SourcePolicy::named(SOURCE)];
         let every = Duration::from_secs(10);
-        let policy =
-            Policy { sources, evaluate_every: every, rules: Vec::new(), routes: Vec::new() };
+        let policy = Policy { sources, evaluate_every: every, ..Policy::default() };
         let source = policy.sources[0].clone();
         let options = EverflowOptions {
             source: SOURCE.into(),

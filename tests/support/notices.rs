@@ -2,7 +2,7 @@
 
 use postwatch::domain::delivery::Identity;
 use postwatch::domain::notify::{
-    AlertFacts, AlertStatus, Cause, Notice, NoticeReason, Reading, Sample, SampleText,
+    AlertFacts, AlertStatus, Cause, Notice, NoticeReason, Part, Reading, Sample, SampleText,
 };
 use postwatch::domain::rules::Severity;
 use postwatch::domain::time::Timestamp;
@@ -97,10 +97,16 @@ pub fn failing() -> AlertFacts {
         ],
         in_a_row: None,
         cause: Some(Cause {
-            by: "host".to_owned(),
-            value: "trk.acme.example".to_owned(),
-            shown: "trk.acme.example".to_owned(),
-            share: 0.94,
+            part: Part {
+                by: "host".to_owned(),
+                value: "trk.acme.example".to_owned(),
+                shown: "trk.acme.example".to_owned(),
+                share: 0.94,
+                usual: Some(0.06),
+            },
+            hosts: 1,
+            affiliates: 9,
+            within: None,
             reason: "tls".to_owned(),
             advice: "The partner's certificate is not accepted. The network's retries cannot cure it: ask the partner to renew the certificate.".to_owned(),
         }),
@@ -118,8 +124,15 @@ pub fn hostile(text: &str) -> Notice {
     alert.labels = vec![(s(), s())];
     alert.notes = vec![s(), s()];
     alert.readings = vec![Reading { measure: s(), value: s(), threshold: s() }];
-    alert.cause =
-        Some(Cause { by: s(), value: s(), shown: s(), share: f64::NAN, reason: s(), advice: s() });
+    let part = Part { by: s(), value: s(), shown: s(), share: f64::NAN, usual: Some(f64::NAN) };
+    alert.cause = Some(Cause {
+        part: part.clone(),
+        hosts: usize::MAX,
+        affiliates: usize::MAX,
+        within: Some(part),
+        reason: s(),
+        advice: s(),
+    });
     for sample in &mut alert.samples {
         (sample.reason, sample.offer, sample.affiliate) = (s(), s(), s());
         sample.text = Some(SampleText { conversion_id: s(), url: s(), answer: s() });

@@ -4,7 +4,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::story::{cause, sample};
+use super::cause::of_failures;
+use super::story::sample;
 use super::{AlertKey, Story};
 use crate::domain::delivery::Delivery;
 use crate::domain::facts::Facts;
@@ -143,7 +144,7 @@ pub fn tell_deactivated(
         summary: format!("{title} was switched off: nothing is delivered any more"),
         readings: Vec::new(),
         in_a_row,
-        cause: cause(facts, &failures),
+        cause: of_failures(facts, &failures),
         samples: failures.iter().take(3).map(|delivery| sample(facts, delivery)).collect(),
         caveats: Vec::new(),
         notes: vec![

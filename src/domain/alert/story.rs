@@ -1,16 +1,15 @@
 //! What an alert tells of itself: the values that fired it, the likely cause,
 //! a few deliveries to look at, and a headline.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use super::Story;
+use super::{Story, cause};
 use crate::domain::delivery::Delivery;
 use crate::domain::dims::Dims;
 use crate::domain::facts::Facts;
-use crate::domain::notify::{Cause, Reading, Sample};
-use crate::domain::reason::Reason;
-use crate::domain::rules::evaluate::{Moment, in_a_row, measure};
+use crate::domain::notify::{Reading, Sample};
+use crate::domain::rules::evaluate::{Moment, in_a_row, is_read_whole, measure};
 use crate::domain::rules::{Label, Level, Measure, Rule, Severity, Unit};
 use crate::domain::summary::render_summary;
 use crate::domain::window::RuleWindow;
@@ -33,7 +32,7 @@ pub fn tell(
     let level = rule.levels.iter().find(|level| level.severity == severity);
     let readings: Vec<Reading> =
         level.map(|level| readings(moment, rule, window, group, level)).unwrap_or_default();
-    let cause = cause(moment.facts, &failures);
+    let cause = cause::explain(moment, rule, window, group, &failures);
     let mut labels = constant_labels(moment, &failures);
     for (label, value) in window.grouping.texts(moment.facts, group) {
         labels.insert(label.as_str().to_owned(), value);
@@ -55,7 +54,7 @@ pub fn tell(
         in_a_row: if has_streak(rule) { in_a_row(moment, window, group) } else { None },
         cause,
         samples: samples(moment.facts, &failures),
-        notes: notes(moment, rule),
+        notes: notes(moment, rule, &failures),
         caveats: caveats(moment),
     }
 }
@@ -110,62 +109,6 @@ fn readings(
             }
         })
         .collect()
-}
-
-/// The host, reason, affiliate or offer that most failures share.
-pub fn cause(facts: &Facts, failures: &[&Delivery]) -> Option<Cause> {
-    let candidates = [
-        most_frequent(Label::Host, facts, failures),
-        most_frequent(Label::Reason, facts, failures),
-        most_frequent(Label::Affiliate, facts, failures),
-        most_frequent(Label::Offer, facts, failures),
-    ];
-    let mut best: Option<(Label, String, usize)> = None;
-    for candidate in candidates.into_iter().flatten() {
-        // The first of equals stays: host, reason, affiliate, offer.
-        if best.as_ref().is_none_or(|(_, _, count)| candidate.2 > *count) {
-            best = Some(candidate);
-        }
-    }
-    let (label, value, count) = best?;
-    let (_, reason, _) = most_frequent(Label::Reason, facts, failures)?;
-    let kind = failures.iter().map(|d| d.reason).find(|r| r.to_string() == reason)?;
-    let shown = match label {
-        Label::Affiliate => value.parse().map_or(value.clone(), |id| facts.affiliate_text(id)),
-        Label::Offer => value.parse().map_or(value.clone(), |id| facts.offer_text(id)),
-        _ => value.clone(),
-    };
-    Some(Cause {
-        by: label.as_str().to_owned(),
-        value,
-        shown,
-        share: count as f64 / failures.len() as f64,
-        reason,
-        advice: kind.advice().to_string(),
-    })
-}
-
-fn most_frequent(
-    label: Label,
-    facts: &Facts,
-    failures: &[&Delivery],
-) -> Option<(Label, String, usize)> {
-    let mut counts: HashMap<(u64, Option<Reason>), usize> = HashMap::new();
-    for delivery in failures {
-        let dims = facts.dims.get(delivery.dims);
-        let key = match label {
-            Label::Reason => (0, Some(delivery.reason)),
-            _ => (dims.value(label), None),
-        };
-        *counts.entry(key).or_default() += 1;
-    }
-    let ((value, reason), count) =
-        counts.into_iter().max_by_key(|&(key, count)| (count, std::cmp::Reverse(key)))?;
-    let text = match reason {
-        Some(reason) => reason.to_string(),
-        None => facts.dims.value_text(label, value),
-    };
-    (!text.is_empty()).then_some((label, text, count))
 }
 
 /// Every label whose value is the same in all of the failures.
@@ -266,16 +209,40 @@ fn built_in_headline(rule: &Rule, vars: &BTreeMap<String, String>) -> String {
     text
 }
 
-fn notes(moment: &Moment<'_>, rule: &Rule) -> Vec<String> {
-    let mut notes = Vec::new();
+fn notes(moment: &Moment<'_>, rule: &Rule, failures: &[&Delivery]) -> Vec<String> {
+    let limit = moment.policy.deactivates_after;
+    let what_follows = format!(
+        "After {limit} failures in a row within 72 h the network switches a postback off; \
+         what comes after that is not delivered, and not later either."
+    );
     if has_streak(rule) {
-        notes.push(format!(
-            "After {} failures in a row within 72 h the network switches a postback off; \
-             what comes after that is not delivered, and not later either.",
-            moment.policy.deactivates_after
-        ));
+        return vec![what_follows];
     }
-    notes
+    let near = near_deactivation(moment, failures);
+    let Some((postback, count)) = near.first() else { return Vec::new() };
+    let others = match near.len() - 1 {
+        0 => String::new(),
+        1 => ", and 1 more is as near".to_owned(),
+        n => format!(", and {n} more are as near"),
+    };
+    vec![format!("Postback {postback} has failed {count} times in a row{others}. {what_follows}")]
+}
+
+/// Postbacks among the failures that are halfway to being switched off, the nearest
+/// first: whoever is told of the failures need not wait for a rule on streaks.
+fn near_deactivation(moment: &Moment<'_>, failures: &[&Delivery]) -> Vec<(u64, u64)> {
+    let facts = moment.facts;
+    let limit = f64::from(moment.policy.deactivates_after);
+    let postbacks: BTreeSet<u64> =
+        failures.iter().map(|delivery| facts.dims.get(delivery.dims).postback).collect();
+    let streak = |postback: u64| {
+        let is_whole = is_read_whole(facts, moment.policy, postback);
+        let streak = moment.windows.streaks.of(facts, moment.policy, postback, moment.at).least;
+        (is_whole && streak >= limit / 2.0).then_some((postback, streak as u64))
+    };
+    let mut near: Vec<(u64, u64)> = postbacks.into_iter().filter_map(streak).collect();
+    near.sort_by_key(|&(_, streak)| std::cmp::Reverse(streak));
+    near
 }
 
 /// Whether the rule is about failures in a row.

@@ -5,11 +5,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
+use super::gate::{Gate, Gates};
+use super::labels::routing_labels;
 use super::{AlertFacts, AlertStatus, Notice, NoticeReason};
 use crate::domain::alert::builtin;
 use crate::domain::alert::{Alert, AlertEnd, AlertKey, Status};
 use crate::domain::delivery::Identity;
-use crate::domain::policy::{Policy, Route, Timing};
+use crate::domain::policy::{Policy, Route, Timing, fits};
 use crate::domain::rules::Severity;
 use crate::domain::time::Timestamp;
 
@@ -39,12 +41,52 @@ pub struct Batch {
     pub notices: u32,
 }
 
+impl Batch {
+    /// Moments at which, as things stand, a message may become due.
+    pub fn may_be_due(&self) -> impl Iterator<Item = Timestamp> + '_ {
+        let Timing { batch_wait, min_gap, remind_every, .. } = self.timing;
+        let first = self.planned_at.is_none().then(|| self.opened_at + batch_wait);
+        let next = self.planned_at.map(|at| at + min_gap);
+        let reminder = self.settled_at.map(|at| at + remind_every);
+        let freed = self.members.values().filter_map(move |told| match told {
+            Told::Freed { at } => Some(*at + min_gap),
+            Told::Nothing | Told::Inhibited | Told::Firing(_) | Told::Ended => None,
+        });
+        [first, next, reminder].into_iter().flatten().chain(freed)
+    }
+}
+
 /// What a batch's receiver knows of an alert.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Told {
     Nothing,
+    /// Nothing: another alert explains it.
+    Inhibited,
+    /// Nothing, and since `at` no other alert explains it any more.
+    Freed {
+        at: Timestamp,
+    },
     Firing(Severity),
     Ended,
+}
+
+impl Told {
+    /// The receiver has not heard of the alert.
+    pub fn is_nothing(self) -> bool {
+        match self {
+            Told::Nothing | Told::Inhibited | Told::Freed { .. } => true,
+            Told::Firing(_) | Told::Ended => false,
+        }
+    }
+}
+
+/// An alert of a batch that may be told now.
+struct Member<'a> {
+    key: AlertKey,
+    alert: &'a Alert,
+    told: Told,
+    /// A gate is closed: of an alert that was told before only its end is news.
+    is_hushed: bool,
 }
 
 /// Adds an alert that fired or escalated to the batches of its routes. Who got
@@ -71,6 +113,11 @@ pub fn enroll(
             settled_at: None,
             notices: 0,
         });
+        let waits = batch.members.values().any(|told| *told == Told::Nothing);
+        if batch.planned_at.is_none() && !waits {
+            // Those before it were held back: this one is the first that may be told.
+            batch.opened_at = now;
+        }
         let told = batch.members.entry(alert.key.clone()).or_insert(Told::Nothing);
         if *told == Told::Ended {
             *told = Told::Nothing;
@@ -103,17 +150,6 @@ pub fn adopt(
     }
 }
 
-/// The labels that routes match: the alert's own, its rule and its severity.
-pub(super) fn routing_labels(alert: &Alert) -> BTreeMap<String, String> {
-    let mut labels = alert.story.as_ref().map(|story| story.labels.clone()).unwrap_or_default();
-    labels.insert("source".to_owned(), alert.key.source.clone());
-    labels.insert("rule".to_owned(), alert.key.rule.clone());
-    if let Some(severity) = alert.severity() {
-        labels.insert("severity".to_owned(), severity.to_string());
-    }
-    labels
-}
-
 /// The receivers of an alert with these labels, each with the route that leads to it.
 pub(super) fn routes<'a>(
     policy: &'a Policy,
@@ -121,11 +157,7 @@ pub(super) fn routes<'a>(
 ) -> Vec<(&'a String, &'a Route)> {
     let mut found: Vec<(&String, &Route)> = Vec::new();
     for route in &policy.routes {
-        let matches = route.matches.iter().all(|(label, globs)| {
-            let value = labels.get(label).map_or("", String::as_str);
-            globs.iter().any(|glob| glob.matches(value))
-        });
-        if !matches {
+        if !fits(&route.matches, labels) {
             continue;
         }
         for receiver in &route.to {
@@ -152,18 +184,20 @@ pub fn plan(
     batches: &mut BTreeMap<BatchKey, Batch>,
     touched: &mut BTreeSet<BatchKey>,
 ) -> Vec<(Notice, Vec<String>)> {
+    let gates = Gates::new(now, policy, alerts);
     let mut notices = Vec::new();
     for (key, batch) in batches.iter_mut() {
-        if forget_untold(alerts, batch) {
+        if note_inhibited(now, &gates, alerts, batch) | forget_untold(alerts, batch) {
             touched.insert(key.clone());
         }
         let waits = |key: &AlertKey| {
             catching_up.contains(&key.source) && builtin::rule(&key.rule).is_none()
         };
         // Whoever shares a batch with one that waits is told all the same.
-        let told_now = |key: &AlertKey| alerts.get(key).filter(|_| !waits(key));
-        if let Some(reason) = reason_to_notify(now, batch, told_now) {
-            let notice = write_notice(now, policy, key, batch, reason, told_now);
+        let members =
+            members_told_now(now, &gates, batch, |key| alerts.get(key).filter(|_| !waits(key)));
+        if let Some(reason) = reason_to_notify(now, batch, &members) {
+            let notice = write_notice(now, policy, key, batch, reason, members);
             notices.push((notice, batch.fallback.clone()));
             touched.insert(key.clone());
         }
@@ -178,6 +212,27 @@ pub fn plan(
     notices
 }
 
+/// Notes which of the untold alerts another one explains, and when that ended.
+fn note_inhibited(
+    now: Timestamp,
+    gates: &Gates<'_>,
+    alerts: &BTreeMap<AlertKey, Alert>,
+    batch: &mut Batch,
+) -> bool {
+    let mut has_changed = false;
+    for (key, told) in batch.members.iter_mut().filter(|(_, told)| told.is_nothing()) {
+        let Some(alert) = alerts.get(key) else { continue };
+        let is_inhibited = matches!(gates.closed_to(alert), Some(Gate::Inhibited { .. }));
+        let noted = match (*told, is_inhibited) {
+            (_, true) => Told::Inhibited,
+            (Told::Inhibited, false) => Told::Freed { at: now },
+            (told, false) => told,
+        };
+        has_changed |= std::mem::replace(told, noted) != noted;
+    }
+    has_changed
+}
+
 /// An alert that ended before anybody heard of it is not told, unless an outage
 /// of ours is why nobody heard.
 fn forget_untold(alerts: &BTreeMap<AlertKey, Alert>, batch: &mut Batch) -> bool {
@@ -185,31 +240,51 @@ fn forget_untold(alerts: &BTreeMap<AlertKey, Alert>, batch: &mut Batch) -> bool 
     batch.members.retain(|key, told| match (alerts.get(key).map(|alert| alert.status), *told) {
         (None, _) => false,
         (Some(Status::Ended { is_late, .. }), Told::Nothing) => is_late,
+        (Some(Status::Ended { .. }), Told::Inhibited | Told::Freed { .. }) => false,
         (Some(_), _) => true,
     });
     batch.members.len() != before
 }
 
-/// `find` gives the alerts that may be told now.
-fn reason_to_notify<'a>(
+/// `find` gives the alerts that may be told as far as the data goes. One that was
+/// inhibited waits for `min_gap` more: what explained it may have ended a little
+/// earlier than it will itself.
+fn members_told_now<'a>(
     now: Timestamp,
+    gates: &Gates<'_>,
     batch: &Batch,
     find: impl Fn(&AlertKey) -> Option<&'a Alert>,
-) -> Option<NoticeReason> {
-    let members = || batch.members.iter().filter_map(|(key, told)| Some((find(key)?, *told)));
-    let has_untold = members().any(|(_, told)| told == Told::Nothing);
+) -> Vec<Member<'a>> {
+    let member = |(key, &told): (&AlertKey, &Told)| {
+        let alert = find(key)?;
+        let is_hushed = told != Told::Ended && gates.closed_to(alert).is_some();
+        let waits = match told {
+            Told::Nothing | Told::Inhibited => is_hushed,
+            Told::Freed { at } => is_hushed || !has_passed(now, at, batch.timing.min_gap),
+            Told::Firing(_) | Told::Ended => false,
+        };
+        (!waits).then(|| Member { key: key.clone(), alert, told, is_hushed })
+    };
+    batch.members.iter().filter_map(member).collect()
+}
+
+fn reason_to_notify(now: Timestamp, batch: &Batch, members: &[Member<'_>]) -> Option<NoticeReason> {
+    let has_untold = members.iter().any(|member| member.told.is_nothing());
     let Some(planned_at) = batch.planned_at else {
         let is_due = has_untold && has_passed(now, batch.opened_at, batch.timing.batch_wait);
         return is_due.then_some(NoticeReason::First);
     };
-    let has_escalated = members().any(|(alert, told)| match told {
-        Told::Firing(known) => !is_ended(alert) && alert.severity() > Some(known),
-        Told::Nothing | Told::Ended => false,
+    let has_escalated = members.iter().any(|member| match member.told {
+        Told::Firing(known) => {
+            !member.is_hushed && !is_ended(member.alert) && member.alert.severity() > Some(known)
+        }
+        Told::Nothing | Told::Inhibited | Told::Freed { .. } | Told::Ended => false,
     });
     if has_escalated {
         return Some(NoticeReason::Escalated);
     }
-    let has_ended = members().any(|(alert, told)| is_ended(alert) && told != Told::Ended);
+    let has_ended =
+        members.iter().any(|member| is_ended(member.alert) && member.told != Told::Ended);
     if has_passed(now, planned_at, batch.timing.min_gap) {
         if has_untold {
             return Some(NoticeReason::NewAlerts);
@@ -218,7 +293,9 @@ fn reason_to_notify<'a>(
             return Some(NoticeReason::Resolved);
         }
     }
-    let is_firing = members().any(|(alert, _)| matches!(alert.status, Status::Firing { .. }));
+    let is_firing = members
+        .iter()
+        .any(|member| !member.is_hushed && matches!(member.alert.status, Status::Firing { .. }));
     // Counted from when the last one arrived, and never while one still waits.
     // So far ahead, it was told by a clock that has been set back since.
     let passed = now.0.abs_diff(batch.settled_at?.0);
@@ -236,26 +313,26 @@ fn is_ended(alert: &Alert) -> bool {
     matches!(alert.status, Status::Ended { .. })
 }
 
-fn write_notice<'a>(
+fn write_notice(
     now: Timestamp,
     policy: &Policy,
     key: &BatchKey,
     batch: &mut Batch,
     reason: NoticeReason,
-    find: impl Fn(&AlertKey) -> Option<&'a Alert>,
+    members: Vec<Member<'_>>,
 ) -> Notice {
     let mut facts: Vec<AlertFacts> = Vec::new();
-    for (member, told) in &mut batch.members {
-        let Some(alert) = find(member) else { continue };
+    for Member { key, alert, told, .. } in members {
         // An end is told once; its batch may live on.
-        if *told != Told::Ended {
+        if told != Told::Ended {
             facts.extend(alert_facts(policy, alert));
         }
-        *told = match alert.severity() {
+        let told = match alert.severity() {
             Some(_) if is_ended(alert) => Told::Ended,
             Some(severity) => Told::Firing(severity),
-            None => *told,
+            None => told,
         };
+        batch.members.insert(key, told);
     }
     facts.sort_by_key(|alert| {
         (is_over(alert.status), std::cmp::Reverse(alert.severity), alert.fired_at)

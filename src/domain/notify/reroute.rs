@@ -3,7 +3,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::plan::{Batch, BatchKey, routes, routing_labels};
+use super::labels::routing_labels;
+use super::plan::{Batch, BatchKey, routes};
 use crate::domain::alert::{Alert, AlertKey};
 use crate::domain::policy::{Policy, Route, Timing};
 

@@ -5,7 +5,7 @@ use std::cmp::Reverse;
 use maud::{Markup, html};
 
 use super::words::{age, ago, clock, count, label_value, name};
-use crate::domain::alert::story::shown_percent;
+use crate::channel::render::likely_cause;
 use crate::domain::alert::{Alert, Phase, Status};
 use crate::domain::facts::Facts;
 use crate::domain::notify::plan::alert_facts;
@@ -75,10 +75,7 @@ fn article(now: Timestamp, facts: Option<&Facts>, told: &AlertFacts) -> Markup {
 fn cause_(cause: &Cause) -> Markup {
     html! {
         p.cause {
-            "Likely cause: " (cause.by) " " strong { (name(&cause.shown)) }
-            ", " (shown_percent(cause.share)) " of the failures"
-            @if cause.by != "reason" { ", mostly " code { (cause.reason) } }
-            "."
+            "Likely cause: " (likely_cause(cause)) "."
         }
         p { (cause.advice) }
     }

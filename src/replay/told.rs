@@ -1,0 +1,119 @@
+//! What a replay would have told: alerts from their first firing to their end, and
+//! the messages about them.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+use crate::domain::alert::{Alert, AlertEnd, AlertKey, Status};
+use crate::domain::notify::{Cause, Notice, NoticeReason};
+use crate::domain::rules::Severity;
+use crate::domain::time::Timestamp;
+
+/// Everything that was told.
+#[derive(Debug, Default, Clone, PartialEq)]
+pub struct Told {
+    /// In the order in which they fired.
+    pub alerts: Vec<ToldAlert>,
+    /// In the order in which they went out.
+    pub messages: Vec<ToldMessage>,
+}
+
+/// One life of an alert: from when it fired to its end.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ToldAlert {
+    pub source: String,
+    pub rule: String,
+    /// The highest that it reached.
+    pub severity: Severity,
+    pub labels: BTreeMap<String, String>,
+    pub summary: String,
+    pub began_at: Timestamp,
+    pub fired_at: Timestamp,
+    /// `None` while it lasts.
+    pub resolved_at: Option<Timestamp>,
+    pub ended: Option<AlertEnd>,
+    pub cause: Option<Cause>,
+}
+
+/// One message to one receiver.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ToldMessage {
+    pub at: Timestamp,
+    pub receiver: String,
+    pub reason: NoticeReason,
+    /// Places in [`Told::alerts`].
+    pub alerts: Vec<usize>,
+}
+
+#[derive(Default)]
+pub(super) struct Collector {
+    told: Told,
+    /// The last life of each alert.
+    lives: HashMap<AlertKey, usize>,
+    notices: HashSet<String>,
+}
+
+impl Collector {
+    pub(super) fn alert(&mut self, key: &AlertKey, alert: &Alert) {
+        let (severity, began_at, fired_at, end) = match alert.status {
+            Status::Pending => return,
+            Status::Firing { severity, began_at, fired_at, .. }
+            | Status::Quiet { severity, began_at, fired_at, .. } => {
+                (severity, began_at, fired_at, None)
+            }
+            Status::Ended { severity, began_at, fired_at, how, ended_at, .. } => {
+                (severity, began_at, fired_at, Some((how, ended_at)))
+            }
+        };
+        let Some(story) = &alert.story else { return };
+        let place = self.lives.get(key).copied();
+        let is_same = |place: &usize| self.told.alerts[*place].fired_at == fired_at;
+        let place = place.filter(is_same).unwrap_or_else(|| {
+            self.told.alerts.push(ToldAlert {
+                source: key.source.clone(),
+                rule: key.rule.clone(),
+                severity,
+                labels: BTreeMap::new(),
+                summary: String::new(),
+                began_at,
+                fired_at,
+                resolved_at: None,
+                ended: None,
+                cause: None,
+            });
+            self.told.alerts.len() - 1
+        });
+        self.lives.insert(key.clone(), place);
+        let life = &mut self.told.alerts[place];
+        if severity > life.severity || life.labels.is_empty() {
+            life.severity = severity;
+            life.labels.clone_from(&story.labels);
+            life.summary.clone_from(&story.summary);
+            life.cause.clone_from(&story.cause);
+        }
+        (life.ended, life.resolved_at) = (end.map(|(how, _)| how), end.map(|(_, at)| at));
+    }
+
+    /// A notice is kept several times: as it is written, as its send begins.
+    pub(super) fn message(&mut self, notice: &Notice) {
+        if !self.notices.insert(notice.id.clone()) {
+            return;
+        }
+        let place = |facts: &crate::domain::notify::AlertFacts| {
+            self.told.alerts.iter().rposition(|life| {
+                life.rule == facts.rule
+                    && life.fired_at == facts.fired_at
+                    && facts.labels.iter().all(|(name, value)| life.labels.get(name) == Some(value))
+            })
+        };
+        self.told.messages.push(ToldMessage {
+            at: notice.created_at,
+            receiver: notice.receiver.clone(),
+            reason: notice.reason,
+            alerts: notice.alerts.iter().filter_map(place).collect(),
+        });
+    }
+
+    pub(super) fn finish(self) -> Told {
+        self.told
+    }
+}
