@@ -21,8 +21,8 @@ mod connect;
 mod looks;
 mod reload;
 
-use connect::{channels, connect};
 pub use connect::{channel, everflow, everflow_within};
+use connect::{channels, connect};
 use reload::RulesFile;
 
 /// Watch the networks of a rules file until it is stopped

@@ -208,9 +208,14 @@ fn a_postback_near_its_deactivation_is_shown_in_both_countings_and_with_a_foreca
     };
     let rows: Vec<Row<'_>> = (0..6).map(two_minutes_apart).collect();
     let check = |policy: &Policy, expected: &str| {
-        let page =
-            page::page(NOW, policy, &seen_rows(policy, rows.clone()), &StoreHealth::default(), None)
-                .into_string();
+        let page = page::page(
+            NOW,
+            policy,
+            &seen_rows(policy, rows.clone()),
+            &StoreHealth::default(),
+            None,
+        )
+        .into_string();
         assert!(page.contains(expected), "{expected}: {page}");
     };
     check(&policy, "<td>6 of 10<");

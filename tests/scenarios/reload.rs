@@ -4,7 +4,9 @@
 use postwatch::domain::policy::{Policy, SourcePolicy};
 use postwatch::domain::rules::{Glob, Label, Level, Measure, Rule, Severity};
 
-use super::world::{HOUR, SOURCE, World, assert_same, at_least, known, policy, route, rule, seconds};
+use super::world::{
+    HOUR, SOURCE, World, assert_same, at_least, known, policy, route, rule, seconds,
+};
 
 fn failing(name: &str, threshold: f64) -> Rule {
     let mut rule = rule(name, 600, vec![at_least(Measure::Failures, threshold)]);

@@ -36,7 +36,9 @@ pub async fn connect(
         // Who the key belongs to may be hidden from it: the report itself decides.
         Err(error @ (ApiError::Refused { .. } | ApiError::Rejected { .. })) => {
             match try_report(&api, clock).await {
-                Err(ApiError::Refused { .. }) => return Err(format!("source \"{}\": {error}", source.name)),
+                Err(ApiError::Refused { .. }) => {
+                    return Err(format!("source \"{}\": {error}", source.name));
+                }
                 Ok(_) | Err(_) => tracing::warn!(source = source.name, %error, "{NOT_SAID}"),
             }
         }

@@ -192,8 +192,7 @@ impl Turn<'_> {
         let is_newer = newest > alert.newest_failure;
         alert.newest_failure = alert.newest_failure.max(newest);
         // What a changed rule finds at once was not kept back by an outage.
-        let is_late =
-            !step.is_zero() && self.seen_at.since(moment.at) > late_after(policy, step);
+        let is_late = !step.is_zero() && self.seen_at.since(moment.at) > late_after(policy, step);
         let transition = alert.advance(moment.at, step, rule, &verdicts, is_late, |alert| {
             proof(&moment, rule, place, group, alert)
         });
