@@ -19,13 +19,16 @@ use crate::failpoint::{Step, reach};
 use crate::metrics::Metrics;
 use crate::pipeline::{Message, View};
 
+/// By receiver.
+pub type Channels = Arc<BTreeMap<String, Channel>>;
+
 /// What a sender needs; clones go into the sends under way.
 #[derive(Clone)]
 pub struct Outbox {
     pub view: View,
     pub keeper: mpsc::Sender<Message>,
-    /// By receiver.
-    pub channels: Arc<BTreeMap<String, Channel>>,
+    /// Those of the rules in force. Changes only while the state is locked.
+    pub channels: watch::Receiver<Channels>,
     pub link: Link,
     pub clock: Clock,
     pub metrics: Arc<Metrics>,
@@ -81,12 +84,12 @@ impl Outbox {
     }
 
     async fn send(self, number: u64) {
-        let Some((mut notice, thread)) = self.take(number) else { return };
+        let Some((mut notice, thread, channels)) = self.take(number) else { return };
         self.add_texts(&mut notice).await;
         if !self.begin(number).await {
             return;
         }
-        let outcome = match self.channels.get(&notice.receiver) {
+        let outcome = match channels.get(&notice.receiver) {
             Some(channel) => self.try_channel(channel, &notice, thread.as_ref()).await,
             None => Outcome::Refused {
                 message: format!(
@@ -106,12 +109,14 @@ impl Outbox {
         told.is_ok() && matches!(answer.await, Ok(Ok(())))
     }
 
-    fn take(&self, number: u64) -> Option<(Notice, Option<Thread>)> {
+    /// The notice with its thread and the channels, all of the same rules.
+    fn take(&self, number: u64) -> Option<(Notice, Option<Thread>, Channels)> {
         let state = self.view.state();
+        let channels = self.channels.borrow().clone();
         let notice = state.outbox.get(&number)?.notice.clone();
         let thread = state.threads.get(&(notice.receiver.clone(), notice.batch.clone()));
         let thread = thread.and_then(|thread| serde_json::from_str(thread).ok());
-        Some((notice, thread))
+        Some((notice, thread, channels))
     }
 
     /// The texts of samples are read when they are shown, and made safe: no

@@ -19,12 +19,13 @@ use crate::source::Page;
 use crate::store::{Store, StoreError};
 
 mod house;
+mod reload;
 #[cfg(test)]
 mod tests;
 mod view;
 
 use house::House;
-pub use view::{StoreHealth, View};
+pub use view::{InForce, StoreHealth, View};
 
 /// Pages that may wait for the keeper: with more, the network is read slower.
 const WAITING: usize = 2;
@@ -83,6 +84,12 @@ pub enum Message {
         wanted: Vec<(u64, Identity)>,
         texts: oneshot::Sender<Vec<Option<DeliveryText>>>,
     },
+    /// The rules file changed. Where the answer is an error, nothing did.
+    Reload {
+        rules: InForce,
+        adopt: Adopt,
+        done: Done,
+    },
     Tick,
     /// Commits nothing more; answers when the store is at rest.
     Stop {
@@ -91,6 +98,10 @@ pub enum Message {
 }
 
 pub type Done = oneshot::Sender<Result<(), String>>;
+
+/// What changes together with the rules: called once they are durable, before
+/// anybody sees the state that follows from them.
+pub type Adopt = Box<dyn FnOnce() + Send>;
 
 /// The owner of state and store.
 pub struct Keeper<S> {
@@ -114,12 +125,13 @@ impl<S: Store + 'static> Keeper<S> {
     /// Builds the state from what the store kept.
     pub fn open(
         store: S,
-        policy: Arc<Policy>,
+        rules: InForce,
         clock: Clock,
         metrics: Arc<Metrics>,
         committed: Arc<Notify>,
     ) -> Result<Keeper<S>, StoreError> {
-        let view = View::default();
+        let policy = rules.policy.clone();
+        let view = View::new(rules);
         let house = House::new(clock.now());
         let mut keeper = Keeper {
             store,
@@ -143,10 +155,7 @@ impl<S: Store + 'static> Keeper<S> {
             }
             loaded => loaded?,
         }
-        // A counter shows a zero first, so that its first step is seen.
-        for rule in &keeper.policy.rules {
-            keeper.metrics.rule_unknown.with_label_values(&[&rule.name]).inc_by(0);
-        }
+        keeper.show_rules(None);
         Ok(keeper)
     }
 
@@ -198,6 +207,9 @@ impl<S: Store + 'static> Keeper<S> {
                     vec![None; wanted.len()]
                 });
                 texts.send(found).ok();
+            }
+            Message::Reload { rules, adopt, done } => {
+                done.send(self.reload(rules, adopt)).ok();
             }
             Message::Tick => self.tick(),
             Message::Stop { done } => {
@@ -286,6 +298,17 @@ impl<S: Store + 'static> Keeper<S> {
     /// Decides, commits, and only then lets anybody see. After a failed commit
     /// the state is built anew from the store: memory never knows more than it.
     fn turn(&mut self, news: News<'_>) -> Result<Tally, String> {
+        let policy = self.policy.clone();
+        self.turn_under(&policy, news, || {})
+    }
+
+    /// A turn by these rules. What `adopt` does is seen together with its outcome.
+    fn turn_under(
+        &mut self,
+        policy: &Policy,
+        news: News<'_>,
+        adopt: impl FnOnce(),
+    ) -> Result<Tally, String> {
         if !self.is_loaded
             && let Err(error) = self.load()
         {
@@ -295,17 +318,19 @@ impl<S: Store + 'static> Keeper<S> {
         let committed = {
             // Held over the commit: what is not durable yet is nobody's to see.
             let mut state = self.view.state_mut();
-            let (changes, tally) = turn(now, &self.policy, &mut state, news);
+            let (changes, tally) = turn(now, policy, &mut state, news);
             if changes.is_empty() {
+                adopt();
                 return Ok(tally);
             }
             let timer = self.metrics.store_commit_seconds.with_label_values(&[self.store.kind()]);
             let _timer = timer.start_timer();
             reach(Step::TurnDecided);
             let committed = self.store.commit(&changes);
-            if committed.is_err() {
+            match committed {
+                Ok(()) => adopt(),
                 // As in `lose_state`, before anybody else gets the lock.
-                *state = State::default();
+                Err(_) => *state = State::default(),
             }
             committed.map(|()| tally)
         };

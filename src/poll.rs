@@ -5,6 +5,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
@@ -12,7 +13,7 @@ use tokio::time::Instant;
 
 use crate::clock::Clock;
 use crate::domain::coverage::{Coverage, plan};
-use crate::domain::policy::{Policy, Scope, SourcePolicy};
+use crate::domain::policy::{Scope, SourcePolicy};
 use crate::domain::recheck::AGES;
 use crate::domain::time::Timestamp;
 use crate::domain::turn::WholeSpan;
@@ -37,12 +38,11 @@ const CLOCKS_APART: Duration = Duration::from_secs(120);
 pub struct Poller<A> {
     pub api: A,
     pub source: SourcePolicy,
-    pub policy: Arc<Policy>,
     pub view: View,
     pub keeper: mpsc::Sender<Message>,
     pub clock: Clock,
     pub metrics: Arc<Metrics>,
-    last_read: u32,
+    reads: Arc<AtomicU32>,
     paces: HashMap<u64, Pace>,
     /// Questions whose last report was truncated: these go to the export at once.
     is_large: HashMap<(u64, Status, Extent), bool>,
@@ -73,24 +73,25 @@ enum Extent {
 }
 
 impl<A: ReportApi> Poller<A> {
+    /// `reads` numbers the reads of every poller: later ones have greater numbers,
+    /// also those of a poller that takes another's place.
     pub fn new(
         api: A,
         source: SourcePolicy,
-        policy: Arc<Policy>,
         view: View,
         keeper: mpsc::Sender<Message>,
         clock: Clock,
         metrics: Arc<Metrics>,
+        reads: Arc<AtomicU32>,
     ) -> Poller<A> {
         Poller {
             api,
             source,
-            policy,
             view,
             keeper,
             clock,
             metrics,
-            last_read: 0,
+            reads,
             paces: HashMap::new(),
             is_large: HashMap::new(),
             export: ExportHealth::default(),
@@ -249,8 +250,9 @@ impl<A: ReportApi> Poller<A> {
             None => {
                 // The first moment that is judged lies this far before `to`, and its
                 // windows must be covered.
-                let behind = self.source.settle + self.policy.evaluate_every * 2;
-                to - (self.policy.longest_window() + behind).min(self.source.lookback)
+                let policy = self.view.policy();
+                let behind = self.source.settle + policy.evaluate_every * 2;
+                to - (policy.longest_window() + behind).min(self.source.lookback)
             }
         }
     }
@@ -330,10 +332,10 @@ impl<A: ReportApi> Poller<A> {
     }
 
     async fn begin_read(&mut self, counts: bool) -> Result<u32, PollError> {
-        self.last_read += 1;
+        let read = self.reads.fetch_add(1, Ordering::Relaxed) + 1;
         let (source, at) = (self.source.name.clone(), self.now());
-        self.tell(Message::Began { source, read: self.last_read, at, counts }).await?;
-        Ok(self.last_read)
+        self.tell(Message::Began { source, read, at, counts }).await?;
+        Ok(read)
     }
 
     async fn end_read(

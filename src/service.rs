@@ -2,21 +2,23 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU32;
 use std::time::Duration;
 
 use tokio::net::TcpListener;
 use tokio::sync::{Notify, mpsc, oneshot, watch};
+use tokio::task::JoinHandle;
 
 use crate::channel::{Channel, Link};
 use crate::clock::Clock;
-use crate::domain::policy::{Policy, SourcePolicy};
+use crate::domain::policy::SourcePolicy;
 use crate::metrics::Metrics;
-use crate::outbox::Outbox;
-use crate::pipeline::{Keeper, Message, View};
+use crate::outbox::{Channels, Outbox};
+use crate::pipeline::{InForce, Keeper, Message, View};
 use crate::poll::Poller;
 use crate::source::ReportApi;
 use crate::store::{Store, StoreError};
-use crate::web::{self, Web};
+use crate::web::{self, Reloads, Web};
 
 /// Whoever stops the service kills it after 5 s: everything is at rest before
 /// that. What is not told by then is in the outbox, and the next start tells it.
@@ -27,9 +29,7 @@ const SENDS_END_WITHIN: Duration = Duration::from_millis(2_500);
 
 /// Everything that a service is made of.
 pub struct Parts<A, S> {
-    pub policy: Arc<Policy>,
-    /// Of the rules file, for `config_hash`.
-    pub config_hash: u64,
+    pub rules: InForce,
     /// One client for each source of the policy.
     pub sources: Vec<(SourcePolicy, A)>,
     pub channels: BTreeMap<String, Channel>,
@@ -37,16 +37,32 @@ pub struct Parts<A, S> {
     pub clock: Clock,
     pub metrics: Arc<Metrics>,
     pub listener: TcpListener,
+    pub reloads: Reloads,
+}
+
+/// What takes the place of the rules in force.
+pub struct NewRules<A> {
+    pub rules: InForce,
+    /// A client for each source that is new, or asked otherwise than before. The
+    /// others go on as they are.
+    pub sources: Vec<(SourcePolicy, A)>,
+    pub channels: BTreeMap<String, Channel>,
 }
 
 /// A service whose parts are at work.
 pub struct Service {
     view: View,
     keeper: mpsc::Sender<Message>,
+    clock: Clock,
+    metrics: Arc<Metrics>,
+    channels: Arc<watch::Sender<Channels>>,
+    /// Counts the reads of every poller.
+    reads: Arc<AtomicU32>,
     stop: watch::Sender<bool>,
-    pollers: Vec<tokio::task::JoinHandle<()>>,
-    outbox: tokio::task::JoinHandle<()>,
-    web: tokio::task::JoinHandle<()>,
+    /// By source.
+    pollers: BTreeMap<String, JoinHandle<()>>,
+    outbox: JoinHandle<()>,
+    web: JoinHandle<()>,
 }
 
 impl Service {
@@ -54,50 +70,84 @@ impl Service {
     pub fn start<A: ReportApi, S: Store + 'static>(
         parts: Parts<A, S>,
     ) -> Result<Service, StoreError> {
-        let Parts { policy, config_hash, sources, channels, store, clock, metrics, listener } =
-            parts;
+        let Parts { rules, sources, channels, store, clock, metrics, listener, reloads } = parts;
         let committed = Arc::new(Notify::new());
-        let keeper =
-            Keeper::open(store, policy.clone(), clock, metrics.clone(), committed.clone())?;
+        let keeper = Keeper::open(store, rules, clock, metrics.clone(), committed.clone())?;
         let view = keeper.view();
         let keeper = keeper.start();
         let (stop, stopping) = watch::channel(false);
         let address = listener.local_addr().ok();
+        let (channels, _) = watch::channel(Arc::new(channels));
         let web = Web {
             view: view.clone(),
-            policy: policy.clone(),
             metrics: metrics.clone(),
             clock,
-            channels: channels.iter().map(|(name, one)| (name.clone(), one.kind())).collect(),
-            config_hash,
+            channels: channels.subscribe(),
+            reloads,
             is_loopback: address.is_none_or(|address| address.ip().is_loopback()),
         };
         let web = tokio::spawn(web::serve(listener, web::router(web), stopped(stopping.clone())));
-        let poller = |(source, api)| {
-            Poller::new(
-                api,
-                source,
-                policy.clone(),
-                view.clone(),
-                keeper.clone(),
-                clock,
-                metrics.clone(),
-            )
-        };
-        let pollers: Vec<_> =
-            sources.into_iter().map(|source| tokio::spawn(poller(source).run())).collect();
         tokio::spawn(tick(keeper.clone(), clock));
         let outbox = Outbox {
             view: view.clone(),
             keeper: keeper.clone(),
-            channels: Arc::new(channels),
+            channels: channels.subscribe(),
             link: page_link(address),
             clock,
-            metrics,
+            metrics: metrics.clone(),
             committed,
         };
         let outbox = tokio::spawn(outbox.run(stopping));
-        Ok(Service { view, keeper, stop, pollers, outbox, web })
+        let mut service = Service {
+            view,
+            keeper,
+            clock,
+            metrics,
+            channels: Arc::new(channels),
+            reads: Arc::default(),
+            stop,
+            pollers: BTreeMap::new(),
+            outbox,
+            web,
+        };
+        sources.into_iter().for_each(|(source, api)| service.poll(source, api));
+        Ok(service)
+    }
+
+    /// Puts other rules in force: all of them, or after an error none.
+    ///
+    /// # Errors
+    /// Why the store did not take it.
+    pub async fn reload<A: ReportApi>(&mut self, new: NewRules<A>) -> Result<(), String> {
+        let NewRules { rules, sources, channels } = new;
+        let policy = rules.policy.clone();
+        let (done, answer) = oneshot::channel();
+        let holder = self.channels.clone();
+        let adopt = Box::new(move || drop(holder.send_replace(Arc::new(channels))));
+        let stopping = || "the service is stopping".to_owned();
+        let asked = self.keeper.send(Message::Reload { rules, adopt, done }).await;
+        asked.map_err(|_| stopping())?;
+        answer.await.map_err(|_| stopping())??;
+        let begins_anew = |name: &str| sources.iter().any(|(source, _)| source.name == name);
+        let ended: Vec<_> = self
+            .pollers
+            .extract_if(.., |name, _| begins_anew(name) || policy.source(name).is_none())
+            .collect();
+        for (_, poller) in ended {
+            poller.abort();
+            // Never two of one source: each would take the other's reads for its own.
+            poller.await.ok();
+        }
+        sources.into_iter().for_each(|(source, api)| self.poll(source, api));
+        Ok(())
+    }
+
+    fn poll<A: ReportApi>(&mut self, source: SourcePolicy, api: A) {
+        let name = source.name.clone();
+        let (view, keeper) = (self.view.clone(), self.keeper.clone());
+        let (metrics, reads) = (self.metrics.clone(), self.reads.clone());
+        let poller = Poller::new(api, source, view, keeper, self.clock, metrics, reads);
+        self.pollers.insert(name, tokio::spawn(poller.run()));
     }
 
     pub fn view(&self) -> View {
@@ -106,10 +156,15 @@ impl Service {
 
     /// Waits until a part ends that should go on for ever; names it.
     pub async fn broken(&mut self) -> &'static str {
-        let pollers = futures_util::future::select_all(&mut self.pollers);
+        let pollers = async {
+            match self.pollers.is_empty() {
+                true => std::future::pending().await,
+                false => drop(futures_util::future::select_all(self.pollers.values_mut()).await),
+            }
+        };
         tokio::select! {
             () = self.keeper.closed() => "the keeper of the state",
-            _ = pollers => "a poller",
+            () = pollers => "a poller",
             _ = &mut self.outbox => "the outbox",
             _ = &mut self.web => "the web server",
         }
@@ -117,7 +172,7 @@ impl Service {
 
     /// Stops reading, lets the sends under way end, and puts the store to rest.
     pub async fn stop(self) -> Result<(), String> {
-        for poller in &self.pollers {
+        for poller in self.pollers.values() {
             poller.abort();
         }
         let deadline = tokio::time::Instant::now() + STOP_WITHIN;

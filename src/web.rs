@@ -1,6 +1,7 @@
 //! What postwatch shows: the status page, the metrics, and whether it is alive
-//! and ready. It reads the state and never changes it.
+//! and ready. It reads the state and never changes it; what the API asks for, others do.
 
+use std::collections::BTreeMap;
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,21 +11,26 @@ use axum::extract::State as Shared;
 use axum::http::{StatusCode, header};
 use axum::middleware;
 use axum::response::{Html, IntoResponse, Response};
-use axum::routing::get;
+use axum::routing::{get, post};
 use prometheus::TextEncoder;
+use prometheus::proto::MetricFamily;
 use tokio::net::TcpListener;
+use tokio::sync::watch;
 
+use crate::channel::Channel;
 use crate::clock::Clock;
-use crate::domain::policy::Policy;
-use crate::metrics::state::Channels;
 use crate::metrics::{Metrics, state};
 use crate::pipeline::View;
 
 mod access;
 mod page;
+mod problem;
 mod ready;
+mod reload;
 #[cfg(test)]
 mod tests;
+
+pub use reload::{Refusal, ReloadRequest, Reloaded, Reloads};
 
 /// Answers under way get this long once the service stops.
 const STOP_WITHIN: Duration = Duration::from_secs(2);
@@ -33,13 +39,11 @@ const STOP_WITHIN: Duration = Duration::from_secs(2);
 #[derive(Clone)]
 pub struct Web {
     pub view: View,
-    pub policy: Arc<Policy>,
     pub metrics: Arc<Metrics>,
     pub clock: Clock,
-    /// The kind of each receiver's channel.
-    pub channels: Channels,
-    /// Of the rules file in force.
-    pub config_hash: u64,
+    /// By receiver.
+    pub channels: watch::Receiver<Arc<BTreeMap<String, Channel>>>,
+    pub reloads: Reloads,
     /// Whether only this machine can reach the listener. Beyond it, without a
     /// token, only metrics and health answer.
     pub is_loopback: bool,
@@ -53,6 +57,7 @@ pub fn router(web: Web) -> Router {
         .route("/metrics", get(metrics))
         .route("/healthz", get(async || "ok\n"))
         .route("/readyz", get(readyz))
+        .route("/api/v1/reload", post(reload::reload))
         .fallback(async || (StatusCode::NOT_FOUND, "There is no such page.\n"))
         .layer(guard)
         .with_state(web)
@@ -91,7 +96,9 @@ async fn page_(Shared(web): Shared<Web>) -> Response {
     }
     let built = build(web, |web| {
         let state = web.view.state();
-        page::page(web.clock.now(), &web.policy, &state, &web.view.store())
+        let refusal = web.reloads.refused.borrow().clone();
+        let (policy, store) = (web.view.policy(), web.view.store());
+        page::page(web.clock.now(), &policy, &state, &store, refusal.as_deref())
     });
     match built.await {
         Some(page) => Html(page.into_string()).into_response(),
@@ -102,12 +109,7 @@ async fn page_(Shared(web): Shared<Web>) -> Response {
 async fn metrics(Shared(web): Shared<Web>) -> Response {
     let built = build(web, |web| {
         let mut families = web.metrics.registry.gather();
-        families.extend(state::families(
-            &web.view.state(),
-            &web.policy,
-            &web.channels,
-            web.config_hash,
-        ));
+        families.extend(of_state(web));
         families.sort_by(|a, b| a.name().cmp(b.name()));
         TextEncoder::new().encode_to_string(&families)
     });
@@ -124,10 +126,18 @@ async fn metrics(Shared(web): Shared<Web>) -> Response {
     }
 }
 
+fn of_state(web: &Web) -> Vec<MetricFamily> {
+    let state = web.view.state();
+    let (rules, channels) = (web.view.in_force(), web.channels.borrow().clone());
+    let kinds = channels.iter().map(|(name, channel)| (name.clone(), channel.kind())).collect();
+    state::families(&state, &rules.policy, &kinds, rules.hash)
+}
+
 async fn readyz(Shared(web): Shared<Web>) -> Response {
     let built = build(web, |web| {
         let trouble = web.view.store().trouble;
-        ready::missing(&web.policy, &web.view.state(), trouble.as_deref())
+        let state = web.view.state();
+        ready::missing(&web.view.policy(), &state, trouble.as_deref())
     });
     match built.await {
         Some(missing) if missing.is_empty() => "ready\n".into_response(),

@@ -11,6 +11,8 @@ mod check;
 mod help;
 #[path = "cli/program.rs"]
 mod program;
+#[path = "cli/reload.rs"]
+mod reload;
 #[path = "cli/running.rs"]
 mod running;
 #[path = "cli/stop.rs"]

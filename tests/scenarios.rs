@@ -21,6 +21,8 @@ mod life;
 mod notices;
 #[path = "scenarios/proofs.rs"]
 mod proofs;
+#[path = "scenarios/reload.rs"]
+mod reload;
 #[path = "scenarios/retention.rs"]
 mod retention;
 #[path = "scenarios/rules.rs"]

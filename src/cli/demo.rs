@@ -18,10 +18,11 @@ use crate::config::{self, Config};
 use crate::domain::delivery::Ended;
 use crate::domain::time::Timestamp;
 use crate::metrics::Metrics;
-use crate::pipeline::View;
+use crate::pipeline::{InForce, View};
 use crate::service::{Parts, Service};
 use crate::simulate::{self, Running, Scenario};
 use crate::store::memory::MemoryStore;
+use crate::web::Reloads;
 
 /// Simulated seconds in a real one.
 const SPEED: f64 = 60.0;
@@ -121,14 +122,14 @@ fn start(config: Config, clock: Clock, listener: TcpListener) -> anyhow::Result<
     let channels: BTreeMap<String, Channel> =
         receivers.map(|receiver| (receiver.name.clone(), Channel::Print(Print::new()))).collect();
     let parts = Parts {
-        policy: Arc::new(config.policy),
-        config_hash: config.hash,
+        rules: InForce { policy: Arc::new(config.policy), hash: config.hash },
         sources,
         channels,
         store: MemoryStore::default(),
         clock,
         metrics,
         listener,
+        reloads: Reloads::none(),
     };
     Ok(Service::start(parts)?)
 }

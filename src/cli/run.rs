@@ -1,33 +1,37 @@
 //! `postwatch run`: the service.
 
-use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::time::Duration;
 
 use tokio::net::TcpListener;
-use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::signal::unix::{SignalKind, signal};
 
 use super::logs::LogArgs;
 use super::{CANNOT_START, WRONG_USAGE};
-use crate::channel::{Channel, Email, EmailOptions, Slack, SlackOptions};
 use crate::clock::Clock;
-use crate::config::{self, ChannelConfig, Config, ConfigError, Receiver, SourceConfig};
-use crate::domain::policy::Scope;
+use crate::config::{self, Config, ConfigError};
 use crate::metrics::Metrics;
+use crate::pipeline::InForce;
 use crate::service::{Parts, Service};
-use crate::source::everflow::{ApiKey, Everflow, EverflowOptions};
-use crate::source::{ApiError, Ask, Budget, Report, ReportApi, Status};
 use crate::store::sled::SledStore;
+
+mod connect;
+mod looks;
+mod reload;
+
+pub use connect::{channel, everflow, everflow_within};
+use connect::{channels, connect};
+use reload::RulesFile;
 
 /// Watch the networks of a rules file until it is stopped
 ///
 /// Polls each network, keeps what it saw in the data folder, and tells the receivers of the
 /// rules file. A network or a channel that does not answer does not stop it: it asks again.
 /// SIGTERM and Ctrl-C stop it within 5 seconds; what was not told by then is told at the next
-/// start. Logs go to standard error.
+/// start. A change of the rules file is taken up at once; SIGHUP and POST /api/v1/reload have
+/// it read again too. A file with mistakes changes nothing. Logs go to standard error.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub struct RunArgs {
@@ -55,22 +59,18 @@ usage, or the rules file cannot be read · 3 it cannot start: the port is taken,
 folder is locked, not writable or of a newer version, or the network refuses the key. A damaged
 store is set aside and rebuilt.";
 
-/// At a start a network that is slow to answer gets this long: then the service
-/// begins without it, and asks again at every interval.
-const CONNECT_WITHIN: Duration = Duration::from_secs(15);
-
 /// Runs until SIGTERM or SIGINT, which also end a start that takes long.
 pub async fn run(args: RunArgs, logs: &LogArgs) -> anyhow::Result<ExitCode> {
     // Before anything starts: a signal must find somebody who listens.
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
-    let mut hangup = signal(SignalKind::hangup())?;
+    let hangup = signal(SignalKind::hangup())?;
     let started = tokio::select! {
         started = start(&args) => started,
         _ = interrupt.recv() => return Ok(ExitCode::SUCCESS),
         _ = terminate.recv() => return Ok(ExitCode::SUCCESS),
     };
-    let (mut service, address) = match started {
+    let (mut service, mut rules, address) = match started {
         Ok(started) => started,
         Err(refusal) => {
             logs.complain(&refusal.text);
@@ -82,8 +82,7 @@ pub async fn run(args: RunArgs, logs: &LogArgs) -> anyhow::Result<ExitCode> {
     tokio::select! {
         _ = interrupt.recv() => {}
         _ = terminate.recv() => {}
-        () = ignore(&mut hangup) => {}
-        part = service.broken() => {
+        part = rules.follow(hangup, &mut service) => {
             // Whoever started us starts us anew: nothing that was committed is lost.
             eprintln!("postwatch: {part} ended; the log above says why");
             return Ok(ExitCode::from(CANNOT_START));
@@ -97,14 +96,6 @@ pub async fn run(args: RunArgs, logs: &LogArgs) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// A lost terminal must not end the watch, nor may an early attempt to reload.
-async fn ignore(hangup: &mut Signal) {
-    while hangup.recv().await.is_some() {
-        tracing::warn!("SIGHUP: the rules are read at a start only; restart to take up changes");
-    }
-    std::future::pending().await
-}
-
 /// Why it does not start, and the exit code.
 struct Refusal {
     code: u8,
@@ -115,7 +106,7 @@ fn cannot_start(why: impl std::fmt::Display) -> Refusal {
     Refusal { code: CANNOT_START, text: format!("postwatch: {why}") }
 }
 
-async fn start(args: &RunArgs) -> Result<(Service, SocketAddr), Refusal> {
+async fn start(args: &RunArgs) -> Result<(Service, RulesFile, SocketAddr), Refusal> {
     let config = read_config(args)?;
     let clock = Clock::System;
     let metrics = Metrics::new();
@@ -131,22 +122,22 @@ async fn start(args: &RunArgs) -> Result<(Service, SocketAddr), Refusal> {
     let folder = args.data.clone();
     let store = blocking(move || SledStore::open(&folder)).await?.map_err(cannot_start)?;
     let connecting = config.sources.iter().map(|source| connect(source, clock, metrics.clone()));
-    let clients = futures_util::future::try_join_all(connecting).await?;
+    let clients = futures_util::future::try_join_all(connecting).await.map_err(cannot_start)?;
     let sources = config.policy.sources.iter().cloned().zip(clients).collect();
-    metrics.config_last_reload_successful.set(1);
-    metrics.config_last_reload_timestamp_seconds.set(clock.now().0);
+    let (rules, reloads) = RulesFile::new(args.rules.clone(), &config, clock, metrics.clone());
+    let rules_in_force = InForce { policy: Arc::new(config.policy), hash: config.hash };
     let parts = Parts {
-        policy: Arc::new(config.policy),
-        config_hash: config.hash,
+        rules: rules_in_force,
         sources,
         channels,
         store,
         clock,
         metrics,
         listener,
+        reloads,
     };
     let service = blocking(move || Service::start(parts)).await?.map_err(cannot_start)?;
-    Ok((service, address))
+    Ok((service, rules, address))
 }
 
 /// Reading a large store takes a while, in which a signal must still be heard.
@@ -171,99 +162,4 @@ fn read_config(args: &RunArgs) -> Result<Config, Refusal> {
         tracing::warn!("{}:{warning}", args.rules.display());
     }
     Ok(config)
-}
-
-/// A client whose key works. A network that does not answer now is asked again
-/// at every interval; a key that is refused is a mistake to mend first.
-async fn connect(
-    source: &SourceConfig,
-    clock: Clock,
-    metrics: Arc<Metrics>,
-) -> Result<Everflow, Refusal> {
-    let api = everflow(source, clock, metrics).map_err(cannot_start)?;
-    let Ok(connected) = tokio::time::timeout(CONNECT_WITHIN, api.connect()).await else {
-        tracing::warn!(source = source.name, "{NOT_YET}");
-        return Ok(api);
-    };
-    match connected {
-        Ok(network) => {
-            tracing::info!(source = source.name, network = network.name, "connected");
-        }
-        // Who the key belongs to may be hidden from it: the report itself decides.
-        Err(error @ (ApiError::Refused { .. } | ApiError::Rejected { .. })) => {
-            match try_report(&api, clock).await {
-                Err(ApiError::Refused { .. }) => return Err(cannot_start(error)),
-                Ok(_) | Err(_) => tracing::warn!(source = source.name, %error, "{NOT_SAID}"),
-            }
-        }
-        Err(error @ (ApiError::Unavailable { .. } | ApiError::Incomplete { .. })) => {
-            tracing::warn!(source = source.name, %error, "{NOT_YET}");
-        }
-    }
-    Ok(api)
-}
-
-/// Asks the report for one second, as every poll will.
-async fn try_report(api: &Everflow, clock: Clock) -> Result<Report, ApiError> {
-    let to = clock.now();
-    let from = to - Duration::from_secs(1);
-    api.report(&Ask { status: Status::Failure, from, to, scope: Scope::default() }).await
-}
-
-const NOT_SAID: &str = "the network does not say who the key belongs to; it is polled all the same";
-const NOT_YET: &str = "the network does not answer yet; it is asked again at every interval";
-
-/// The client of one source.
-pub fn everflow(
-    source: &SourceConfig,
-    clock: Clock,
-    metrics: Arc<Metrics>,
-) -> Result<Everflow, ApiError> {
-    everflow_within(Budget::default(), source, clock, metrics)
-}
-
-/// A client that may take no more than `budget`.
-pub fn everflow_within(
-    budget: Budget,
-    source: &SourceConfig,
-    clock: Clock,
-    metrics: Arc<Metrics>,
-) -> Result<Everflow, ApiError> {
-    let options = EverflowOptions {
-        source: source.name.clone(),
-        base_url: source.base_url.clone(),
-        api_key: ApiKey::new(source.api_key.expose()),
-        timezone_id: source.timezone_id,
-        budget,
-    };
-    Everflow::new(options, clock, metrics)
-}
-
-/// A channel for each receiver.
-pub fn channels(receivers: &[Receiver]) -> Result<BTreeMap<String, Channel>, String> {
-    let mut channels = BTreeMap::new();
-    for receiver in receivers {
-        let made = channel(&receiver.channel);
-        let made = made.map_err(|error| format!("receiver \"{}\": {error}", receiver.name))?;
-        channels.insert(receiver.name.clone(), made);
-    }
-    Ok(channels)
-}
-
-/// The channel that a receiver's configuration describes.
-pub fn channel(config: &ChannelConfig) -> Result<Channel, String> {
-    Ok(match config {
-        ChannelConfig::Slack { token, channel, api_url } => {
-            Channel::Slack(Slack::new(SlackOptions {
-                token: token.expose().to_owned(),
-                channel: channel.clone(),
-                api_url: api_url.clone(),
-            })?)
-        }
-        ChannelConfig::Email { smtp, from, to } => Channel::Email(Email::new(EmailOptions {
-            smtp: smtp.expose().to_owned(),
-            from: from.clone(),
-            to: to.clone(),
-        })?),
-    })
 }

@@ -211,6 +211,14 @@ impl Alert {
         }
     }
 
+    /// One that is over may begin anew under a rule that has other levels by now.
+    pub fn take_levels_of(&mut self, rule: &Rule) {
+        let severities = rule.levels.iter().map(|level| level.severity);
+        if self.is_over() && !self.levels.iter().map(|(severity, _)| *severity).eq(severities) {
+            self.levels = Alert::new(self.key.clone(), rule).levels;
+        }
+    }
+
     /// Moves every level's clock and the alert as a whole. `proof` is asked only
     /// where the alert is clear and might end.
     pub fn advance(

@@ -10,6 +10,7 @@ use super::window::in_a_row::InARow;
 pub mod gate;
 mod labels;
 pub mod plan;
+pub mod reroute;
 
 /// One message to one receiver, as the outbox keeps it until the channel took it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -14,9 +14,10 @@ use super::notify::gate::explains_still;
 use super::notify::plan::{self, BatchKey};
 use super::outgoing::{Outcome, Outgoing};
 use super::policy::{Policy, SourcePolicy};
-use super::state::{Changes, DeliveryText, Record, SourceState, State};
+use super::state::{Changes, DeliveryText, Record, State};
 use super::time::Timestamp;
 
+mod adoption;
 mod counting;
 mod evaluation;
 mod reads;
@@ -27,6 +28,8 @@ mod sight;
 pub enum News<'a> {
     /// The process begins: sources are made, alerts of removed rules end.
     Started,
+    /// The rules file changed: the policy of this turn is to be in force, `before` was.
+    Reloaded { before: &'a Policy },
     /// A read of one scope begins; its pages carry the number. `at` is the
     /// network's time; `counts` says whether it reads all the clean successes of its
     /// span, to be counted.
@@ -137,6 +140,7 @@ impl Turn<'_> {
     fn take_in(&mut self, news: News<'_>) {
         match news {
             News::Started => self.start(),
+            News::Reloaded { before } => self.reload(before),
             News::Began { source, read, at, counts } => self.begin_read(source, read, at, counts),
             News::Rows { source, read, rows } => self.read_rows(source, read, rows),
             News::Count { source, scope, read, span } => {
@@ -165,33 +169,6 @@ impl Turn<'_> {
                 self.judge_sights();
             }
         }
-    }
-
-    fn start(&mut self) {
-        for source in &self.policy.sources {
-            if !self.state.sources.contains_key(&source.name) {
-                self.state.sources.insert(source.name.clone(), SourceState::default());
-                let source = source.name.clone();
-                self.changes.records.push(Record::Source { source, first_read_at: None });
-            }
-        }
-        let now = self.now;
-        for (name, source) in &mut self.state.sources {
-            source.sight.started_at = now;
-            if let Some(policy) = self.policy.source(name) {
-                let at = source.facts.watermark.map(|at| at.floor_to(self.policy.evaluate_every));
-                let back = self.policy.longest_window().max(policy.lookback);
-                if let Some(at) = at {
-                    source.facts.evict(at - back);
-                }
-            }
-        }
-        for source in &self.policy.sources {
-            self.leave_scopes(source);
-        }
-        self.recount_windows();
-        let state = &mut *self.state;
-        plan::adopt(now, self.policy, &state.alerts, &mut state.batches, &mut self.batches);
     }
 
     /// Compares the postbacks' configurations with what they were: one that went

@@ -83,8 +83,8 @@ fn keeper() -> (Keeper<Fragile>, Arc<Disk>) {
     };
     let disk = Arc::new(Disk::default());
     let store = Fragile { store: MemoryStore::default(), disk: disk.clone() };
-    let opened =
-        Keeper::open(store, Arc::new(policy), Clock::System, Metrics::new(), Arc::default());
+    let rules = InForce { policy: Arc::new(policy), hash: 1 };
+    let opened = Keeper::open(store, rules, Clock::System, Metrics::new(), Arc::default());
     (opened.expect("memory opens"), disk)
 }
 

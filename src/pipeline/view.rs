@@ -2,14 +2,26 @@
 
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
+use crate::domain::policy::Policy;
 use crate::domain::state::State;
 use crate::store::Condition;
 
 /// What everybody else may see of the state.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub struct View {
     state: Arc<RwLock<State>>,
     health: Arc<RwLock<StoreHealth>>,
+    /// Changes only while the state is locked: who holds [`View::state`] sees the
+    /// rules that it was made by.
+    in_force: Arc<RwLock<InForce>>,
+}
+
+/// The rules file that the state follows.
+#[derive(Debug, Clone)]
+pub struct InForce {
+    pub policy: Arc<Policy>,
+    /// Of the file's text, for `config_hash`.
+    pub hash: u64,
 }
 
 /// What people should know of the store.
@@ -21,6 +33,26 @@ pub struct StoreHealth {
 }
 
 impl View {
+    pub(super) fn new(in_force: InForce) -> View {
+        View {
+            state: Arc::default(),
+            health: Arc::default(),
+            in_force: Arc::new(RwLock::new(in_force)),
+        }
+    }
+
+    pub fn in_force(&self) -> InForce {
+        self.in_force.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub fn policy(&self) -> Arc<Policy> {
+        self.in_force().policy
+    }
+
+    pub(super) fn put_in_force(&self, rules: InForce) {
+        *self.in_force.write().unwrap_or_else(PoisonError::into_inner) = rules;
+    }
+
     /// The state as of the last commit.
     pub fn state(&self) -> RwLockReadGuard<'_, State> {
         self.state.read().unwrap_or_else(PoisonError::into_inner)

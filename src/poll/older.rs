@@ -89,8 +89,9 @@ impl<A: ReportApi> Poller<A> {
 
     fn looks(&self) -> Vec<Look> {
         let state = self.view.state();
+        let policy = self.view.policy();
         let source = state.sources.get(&self.source.name);
-        let looks = source.map(|known| recheck::looks(&self.policy, &self.source, known));
+        let looks = source.map(|known| recheck::looks(&policy, &self.source, known));
         looks.unwrap_or_default()
     }
 

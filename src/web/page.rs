@@ -8,12 +8,14 @@ use crate::domain::state::State;
 use crate::domain::time::Timestamp;
 use crate::metrics::state::revision;
 use crate::pipeline::StoreHealth;
+use crate::web::Refusal;
 
 mod alerts;
 mod failing;
 mod headline;
 mod outbox;
 mod postbacks;
+mod refused;
 mod sources;
 mod words;
 
@@ -21,7 +23,13 @@ const STYLE: &str = include_str!("page/style.css");
 const SECONDS_TO_REFRESH: u32 = 30;
 
 /// The page as of `now`, the wall clock.
-pub fn page(now: Timestamp, policy: &Policy, state: &State, store: &StoreHealth) -> Markup {
+pub fn page(
+    now: Timestamp,
+    policy: &Policy,
+    state: &State,
+    store: &StoreHealth,
+    refusal: Option<&Refusal>,
+) -> Markup {
     let headline = headline::headline(now, policy, state, store);
     html! {
         (DOCTYPE)
@@ -36,6 +44,7 @@ pub fn page(now: Timestamp, policy: &Policy, state: &State, store: &StoreHealth)
             }
             body {
                 (headline.markup(now))
+                @if let Some(refusal) = refusal { (refused::banner(now, refusal)) }
                 main {
                     (alerts::section(now, policy, state))
                     (sources::section(now, policy, state))

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::*;
 
 use crate::domain::delivery::Row;
-use crate::domain::policy::{DeactivationCounts, Route, SourcePolicy, Timing};
+use crate::domain::policy::{DeactivationCounts, Policy, Route, SourcePolicy, Timing};
 use crate::domain::rules::{Condition, Label, Level, Measure, Op, Rule, Severity};
 use crate::domain::state::State;
 use crate::domain::time::Timestamp;
@@ -97,7 +97,7 @@ fn seen_rows(policy: &Policy, rows: Vec<Row<'static>>) -> State {
 }
 
 fn metrics_of(state: &State, policy: &Policy) -> String {
-    let families = crate::metrics::state::families(state, policy, &Channels::new(), 12);
+    let families = crate::metrics::state::families(state, policy, &BTreeMap::new(), 12);
     TextEncoder::new().encode_to_string(&families).expect("families have series")
 }
 
@@ -149,7 +149,7 @@ fn a_hostile_name_stays_a_name() {
     let metrics = metrics_of(&state, &policy);
     let name = "name=\"<script>alert(\\\"1\\\")</script>\\\\\\n\u{202E}& co\"} 1\n";
     assert!(metrics.contains(name), "{metrics}");
-    let page = page::page(NOW, &policy, &state, &StoreHealth::default()).into_string();
+    let page = page::page(NOW, &policy, &state, &StoreHealth::default(), None).into_string();
     assert!(page.contains("&lt;script&gt;alert(&quot;1&quot;)&lt;/script&gt;"), "{page}");
     assert!(!page.contains("<script"), "{page}");
     assert!(!page.contains("href=\"javascript:"), "{page}");
@@ -182,12 +182,13 @@ fn names_that_others_collected_stay_names() {
         let state = seen_rows(&policy, (0..4).map(named).collect());
         let told = if text.is_empty() { Vec::new() } else { vec![text.clone()] };
         assert_eq!(names_in(&metrics_of(&state, &policy), "affiliate_info"), told, "{text:?}");
-        let page = page::page(NOW, &policy, &state, &StoreHealth::default()).into_string();
+        let page = page::page(NOW, &policy, &state, &StoreHealth::default(), None).into_string();
         let known = page::page(
             NOW,
             &policy,
             &seen_rows(&policy, vec![row(0, false); 4]),
             &StoreHealth::default(),
+            None,
         );
         let known = known.into_string();
         for mark in ["<script", "<img", "<svg", "<a ", "<iframe", "<style", "</html>"] {
@@ -207,9 +208,14 @@ fn a_postback_near_its_deactivation_is_shown_in_both_countings_and_with_a_foreca
     };
     let rows: Vec<Row<'_>> = (0..6).map(two_minutes_apart).collect();
     let check = |policy: &Policy, expected: &str| {
-        let page =
-            page::page(NOW, policy, &seen_rows(policy, rows.clone()), &StoreHealth::default())
-                .into_string();
+        let page = page::page(
+            NOW,
+            policy,
+            &seen_rows(policy, rows.clone()),
+            &StoreHealth::default(),
+            None,
+        )
+        .into_string();
         assert!(page.contains(expected), "{expected}: {page}");
     };
     check(&policy, "<td>6 of 10<");
@@ -223,7 +229,7 @@ fn a_postback_near_its_deactivation_is_shown_in_both_countings_and_with_a_foreca
 fn nothing_personal_is_shown() {
     let policy = policy();
     let state = seen(&policy);
-    let page = page::page(NOW, &policy, &state, &StoreHealth::default()).into_string();
+    let page = page::page(NOW, &policy, &state, &StoreHealth::default(), None).into_string();
     for text in [page, metrics_of(&state, &policy)] {
         assert!(text.contains("s2s.example.com"), "{text}");
         assert!(!text.contains("secret"), "{text}");
@@ -236,7 +242,7 @@ fn all_is_well_only_where_everything_is_in_sight() {
     let check = |change: fn(&mut State), expected: &str| {
         let mut state = seen(&policy);
         change(&mut state);
-        let page = page::page(NOW, &policy, &state, &StoreHealth::default()).into_string();
+        let page = page::page(NOW, &policy, &state, &StoreHealth::default(), None).into_string();
         let (_, rest) = page.split_once("<h1>").expect("the page has a headline");
         assert!(rest.starts_with(expected), "{expected}: {rest:.200}");
     };
@@ -255,11 +261,11 @@ fn all_is_well_only_where_everything_is_in_sight() {
     quiet.alerts.clear();
     let mut rebuilt = StoreHealth::default();
     rebuilt.condition.set_aside.push("damaged-2026-03-01T12-00-00Z".to_owned());
-    let page = page::page(NOW, &policy, &quiet, &rebuilt).into_string();
+    let page = page::page(NOW, &policy, &quiet, &rebuilt, None).into_string();
     assert!(page.contains("<h1>No alert, but the store was damaged and rebuilt"), "{page}");
     assert!(page.contains("damaged-2026-03-01T12-00-00Z"), "{page}");
     let full = StoreHealth { trouble: Some("disk full".to_owned()), ..StoreHealth::default() };
-    let page = page::page(NOW, &policy, &seen(&policy), &full).into_string();
+    let page = page::page(NOW, &policy, &seen(&policy), &full, None).into_string();
     assert!(page.contains("The store does not work"), "{page}");
     assert!(page.contains("disk full"), "{page}");
 }
@@ -275,7 +281,7 @@ fn a_gap_is_shown_with_its_size_until_it_is_filled() {
     let (from, to) = (NOW + Duration::from_secs(7180), NOW + Duration::from_secs(9000));
     coverage.take(from, Some(from), to);
     let now = to + Duration::from_secs(5);
-    let page = page::page(now, &policy, &state, &StoreHealth::default()).into_string();
+    let page = page::page(now, &policy, &state, &StoreHealth::default(), None).into_string();
     for text in ["catching up", "2\u{a0}h", "still being read after an outage"] {
         assert!(page.contains(text), "no {text} in {page}");
     }

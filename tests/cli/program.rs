@@ -32,6 +32,13 @@ impl Place {
         Place { folder, smtp_url: format!("smtps://u:{SMTP_PASSWORD}@127.0.0.1:9") }
     }
 
+    /// Replaces the rules file as editors do.
+    pub fn write(&self, rules: &str) {
+        let new = self.path("rules.yaml~");
+        std::fs::write(&new, rules).expect("the folder is ours");
+        std::fs::rename(&new, self.path("rules.yaml")).expect("the folder is ours");
+    }
+
     pub fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
@@ -127,12 +134,40 @@ impl Program {
         }
     }
 
-    async fn get(&self, path: &str) -> String {
+    pub async fn get(&self, path: &str) -> String {
+        let answer = reqwest::get(format!("{}{path}", self.page())).await.expect("it listens");
+        answer.text().await.expect("it answers whole")
+    }
+
+    /// Posts nothing to `path`, as a page of `origin` where there is one: status and body.
+    pub async fn post(&self, path: &str, origin: Option<&str>) -> (u16, String) {
+        let mut request = reqwest::Client::new().post(format!("{}{path}", self.page()));
+        if let Some(origin) = origin {
+            request = request.header("Origin", origin);
+        }
+        let answer = request.send().await.expect("it listens");
+        (answer.status().as_u16(), answer.text().await.expect("it answers whole"))
+    }
+
+    /// Where it serves, with a slash at the end.
+    pub fn page(&self) -> String {
         let told = self.err();
         let page = told.split("page=").nth(1).and_then(|rest| rest.split_whitespace().next());
-        let url = format!("{}{path}", page.expect("it says where its page is"));
-        let answer = reqwest::get(url).await.expect("it listens");
-        answer.text().await.expect("it answers whole")
+        page.expect("it says where its page is").to_owned()
+    }
+
+    /// The sum of a metric over its labels.
+    pub async fn metric(&self, name: &str) -> f64 {
+        let shown = self.get("metrics").await;
+        let is_of =
+            |line: &&str| line.strip_prefix(name).is_some_and(|rest| rest.starts_with([' ', '{']));
+        let values = shown.lines().filter(is_of);
+        values.filter_map(|line| line.rsplit_once(' ')?.1.parse::<f64>().ok()).sum()
+    }
+
+    pub fn signal(&self, name: &str) {
+        let kill = Command::new("kill").args([name, &self.child.id().to_string()]).status();
+        assert!(kill.expect("there is a kill").success());
     }
 
     pub fn is_running(&mut self) -> bool {
@@ -141,8 +176,7 @@ impl Program {
 
     /// Sends SIGTERM and waits for the end; how long that took.
     pub async fn terminate(self) -> (Ended, Duration) {
-        let kill = Command::new("kill").arg(self.child.id().to_string()).status();
-        assert!(kill.expect("there is a kill").success());
+        self.signal("-TERM");
         let since = Instant::now();
         let ended = self.ends().await;
         (ended, since.elapsed())

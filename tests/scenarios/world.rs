@@ -377,6 +377,20 @@ impl World {
         self.long_to = None;
     }
 
+    /// The rules file changed: in force only where the disk took it.
+    pub fn reload(&mut self, policy: Policy) -> bool {
+        let news = News::Reloaded { before: &self.policy };
+        let (changes, _) = turn(Timestamp(self.clock()), &policy, &mut self.state, news);
+        if self.failing_commits > 0 && !changes.is_empty() {
+            self.failing_commits -= 1;
+            self.load();
+            return false;
+        }
+        self.policy = policy;
+        self.commit(&changes);
+        true
+    }
+
     pub fn checkpoint(&mut self) {
         let (commit, checkpoints) = (self.state.commit, self.state.checkpoints());
         self.store.checkpoint(commit, &checkpoints).expect("memory takes it");

@@ -13,11 +13,13 @@ use postwatch::domain::policy::{Policy, SourcePolicy};
 use postwatch::domain::state::SourceState;
 use postwatch::domain::time::Timestamp;
 use postwatch::metrics::Metrics;
+use postwatch::pipeline::InForce;
 use postwatch::service::{Parts, Service};
 use postwatch::simulate::{self, Running, Scenario, Telling, TruthRow};
 use postwatch::source::Budget;
 use postwatch::source::everflow::{ApiKey, Everflow, EverflowOptions};
 use postwatch::store::sled::SledStore;
+use postwatch::web::Reloads;
 use tokio::net::TcpListener;
 use tokio::sync::{Mutex, MutexGuard};
 use tokio::time::Instant;
@@ -105,14 +107,14 @@ impl Watched {
         let api =
             Everflow::new(options, clock, self.metrics.clone()).expect("the options are good");
         let parts = Parts {
-            policy: Arc::new(policy),
-            config_hash: 0,
+            rules: InForce { policy: Arc::new(policy), hash: 0 },
             sources: vec![(source, api)],
             channels: BTreeMap::new(),
             store: open(self.folder.path()).await,
             clock,
             metrics: self.metrics.clone(),
             listener: TcpListener::bind("127.0.0.1:0").await.expect("loopback is free"),
+            reloads: Reloads::none(),
         };
         self.service = Some(Service::start(parts).expect("the store is good"));
     }

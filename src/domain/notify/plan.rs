@@ -142,7 +142,8 @@ pub fn adopt(
     }
 }
 
-fn routes<'a>(
+/// The receivers of an alert with these labels, each with the route that leads to it.
+pub(super) fn routes<'a>(
     policy: &'a Policy,
     labels: &BTreeMap<String, String>,
 ) -> Vec<(&'a String, &'a Route)> {

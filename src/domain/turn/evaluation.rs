@@ -118,19 +118,29 @@ impl Turn<'_> {
     }
 
     fn judge_moment(&mut self, policy: &SourcePolicy, stopwatch: Stopwatch<'_>) {
-        self.tally.rules.resize_with(self.policy.rules.len(), RuleTally::default);
         for place in 0..self.policy.rules.len() {
             let began = stopwatch();
-            let rule = &self.policy.rules[place];
-            let Some(source) = self.state.sources.get_mut(&policy.name) else { return };
-            let Some(windows) = &mut source.windows else { return };
-            let ages_matter = rule.measures().any(|measure| measure == Measure::OldestOpen);
-            let mut groups = windows.rules[place].take_touched(ages_matter);
-            groups.extend(source.active[place].iter().cloned());
-            for group in groups {
-                self.judge_group(policy, place, &group);
-            }
+            self.judge_rule(policy, place, self.policy.evaluate_every);
             self.tally.rules[place].took += stopwatch().saturating_sub(began);
+        }
+    }
+
+    /// Judges the groups of one rule that may have changed; their clocks move by `step`.
+    pub(super) fn judge_rule(
+        &mut self,
+        policy: &SourcePolicy,
+        place: usize,
+        step: std::time::Duration,
+    ) {
+        self.tally.rules.resize_with(self.policy.rules.len(), RuleTally::default);
+        let rule = &self.policy.rules[place];
+        let Some(source) = self.state.sources.get_mut(&policy.name) else { return };
+        let Some(windows) = &mut source.windows else { return };
+        let ages_matter = rule.measures().any(|measure| measure == Measure::OldestOpen);
+        let mut groups = windows.rules[place].take_touched(ages_matter);
+        groups.extend(source.active[place].iter().cloned());
+        for group in groups {
+            self.judge_group(policy, place, &group, step);
         }
     }
 
@@ -154,10 +164,15 @@ impl Turn<'_> {
         verdicts
     }
 
-    fn judge_group(&mut self, policy: &SourcePolicy, place: usize, group: &Group) {
+    fn judge_group(
+        &mut self,
+        policy: &SourcePolicy,
+        place: usize,
+        group: &Group,
+        step: std::time::Duration,
+    ) {
         let verdicts = self.verdicts(policy, place, group);
         let rule = &self.policy.rules[place];
-        let every = self.policy.evaluate_every;
         let Some(source) = self.state.sources.get_mut(&policy.name) else { return };
         let Some(windows) = &source.windows else { return };
         let window = &windows.rules[place];
@@ -173,11 +188,13 @@ impl Turn<'_> {
         };
         let alert = self.state.alerts.entry(key.clone());
         let alert = alert.or_insert_with(|| Alert::new(key.clone(), rule));
+        alert.take_levels_of(rule);
         let newest = window.counts(group).map_or(Timestamp(0), |counts| counts.newest_failure);
         let is_newer = newest > alert.newest_failure;
         alert.newest_failure = alert.newest_failure.max(newest);
-        let is_late = self.seen_at.since(moment.at) > late_after(policy, every);
-        let transition = alert.advance(moment.at, every, rule, &verdicts, is_late, |alert| {
+        // What a changed rule finds at once was not kept back by an outage.
+        let is_late = !step.is_zero() && self.seen_at.since(moment.at) > late_after(policy, step);
+        let transition = alert.advance(moment.at, step, rule, &verdicts, is_late, |alert| {
             proof(&moment, rule, place, group, alert)
         });
         if let (Transition::Fired | Transition::Escalated, Some(severity)) =

@@ -136,6 +136,11 @@ impl<'a> Turn<'a> {
         let Some(policy) = policy.source(source) else { return };
         let Some(state) = self.state.sources.get_mut(source) else { return };
         let Some(open) = state.reads.remove(&read) else { return };
+        // A poller may still end a read that it began under an earlier rules file.
+        let is_of_scope = !matches!(span, WholeSpan::Back { .. });
+        if is_of_scope && !policy.scope_keys().any(|known| known == scope) {
+            return;
+        }
         self.seen_at = open.at;
         match span {
             WholeSpan::Lookback { to, successes_since } => {

@@ -5,7 +5,7 @@ use tokio::net::TcpStream;
 use tokio::sync::{Notify, mpsc, oneshot};
 
 use super::*;
-use crate::pipeline::{Keeper, Message};
+use crate::pipeline::{InForce, Keeper, Message};
 use crate::store::memory::MemoryStore;
 
 /// A service without pollers: the test says what was read.
@@ -16,21 +16,21 @@ struct Served {
 }
 
 async fn serve_at(is_loopback: bool) -> Served {
-    let policy = Arc::new(policy());
-    let scope = policy.sources[0].scopes[0].key();
+    let rules = InForce { policy: Arc::new(policy()), hash: 1 };
+    let scope = rules.policy.sources[0].scopes[0].key();
+    let reloads = Reloads::none();
     let metrics = Metrics::new();
     let clock = Clock::System;
     let notify = Arc::new(Notify::new());
     let store = MemoryStore::default();
-    let keeper = Keeper::open(store, policy.clone(), clock, metrics.clone(), notify);
+    let keeper = Keeper::open(store, rules, clock, metrics.clone(), notify);
     let keeper = keeper.expect("an empty store opens");
     let web = Web {
         view: keeper.view(),
-        policy,
         metrics,
         clock,
-        channels: Channels::new(),
-        config_hash: 1,
+        channels: watch::channel(Arc::default()).1,
+        reloads,
         is_loopback,
     };
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port is free");

@@ -18,7 +18,8 @@ impl World {
             self.turn(News::Failed { source: SOURCE, trouble: "503".into() });
             return;
         }
-        let scopes = self.policy.sources[0].scopes.clone();
+        let Some(source) = self.policy.source(SOURCE) else { return };
+        let scopes = source.scopes.clone();
         let is_whole = scopes.iter().all(|scope| self.poll_scope(scope));
         let list: Option<Vec<(u64, bool)>> =
             self.list.as_ref().map(|list| list.iter().map(|(&id, &is)| (id, is)).collect());
