@@ -79,7 +79,7 @@ impl Replay {
         let (read, at) = (self.last_read, self.now);
         let counts = matches!(span, WholeSpan::Recent { .. });
         self.turn(News::Began { source, read, at, counts });
-        // A row may borrow for longer than this turn lasts.
+        #[expect(clippy::map_identity, reason = "rows may borrow for longer than this turn")]
         let mut rows = rows.into_iter().map(|row| -> Row<'_> { row });
         self.turn(News::Rows { source, read, rows: &mut rows });
         let scope = Scope::default().key();
