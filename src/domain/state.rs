@@ -33,6 +33,8 @@ pub struct Changes {
     pub journal: Vec<(String, Entry)>,
     pub texts: Vec<DeliveryText>,
     pub records: Vec<Record>,
+    /// Alerts that ended, and that nobody has to hear of any more; the store forgets them.
+    pub forgotten: Vec<Alert>,
 }
 
 impl Changes {

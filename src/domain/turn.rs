@@ -244,7 +244,7 @@ impl Turn<'_> {
     /// An ended alert stays until everybody who has to hear of it was written to.
     fn forget_ended_alerts(&mut self) {
         let state = &mut *self.state;
-        let alerts = &mut self.alerts;
+        let (alerts, forgotten) = (&mut self.alerts, &mut self.changes.forgotten);
         state.alerts.retain(|key, alert| {
             let is_waited_for = state
                 .batches
@@ -253,6 +253,7 @@ impl Turn<'_> {
             let stays = !alert.is_over() || is_waited_for;
             if !stays {
                 alerts.insert(key.clone());
+                forgotten.push(alert.clone());
             }
             stays
         });

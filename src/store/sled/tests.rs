@@ -54,6 +54,7 @@ fn changes_at(at: Timestamp, number: u64, deliveries: u64) -> Changes {
             id: number % 7,
             name: format!("offer as of {number}"),
         }],
+        forgotten: Vec::new(),
     }
 }
 
