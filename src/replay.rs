@@ -13,6 +13,9 @@ use crate::domain::time::Timestamp;
 use crate::domain::turn::{News, WholeSpan, turn};
 
 mod arrivals;
+pub mod backtest;
+pub mod export;
+pub mod history;
 mod player;
 mod told;
 

@@ -49,7 +49,11 @@ impl Arrivals {
                 }
             }
         }
-        due.sort_by_key(|arrival| arrival.at);
+        // What a row really showed comes before what is made up from a later one: the
+        // first tells the reason.
+        due.sort_by_key(|arrival| {
+            (arrival.at, arrival.first_of, arrival.row.debug_information == UNTOLD)
+        });
         due
     }
 

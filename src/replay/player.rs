@@ -9,6 +9,7 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use super::arrivals::{self, Arrival, Arrivals};
+use super::backtest::ceil;
 use super::{Replay, Told};
 use crate::domain::delivery::{Identity, Row};
 use crate::domain::policy::{Policy, Scope, SourcePolicy};
@@ -70,18 +71,40 @@ impl Player {
         now: Timestamp,
         rows: impl IntoIterator<Item = Row<'r>>,
     ) {
+        let until = self.complete_by(source, now);
+        self.poll_until(source, now, until, rows);
+    }
+
+    /// The last moment that a poll at `now` judges.
+    pub fn complete_by(&self, source: &str, now: Timestamp) -> Timestamp {
+        let settle = self.tracks.get(source).map_or(Duration::ZERO, |track| track.settle);
+        (now - settle).floor_to(self.replay.policy().evaluate_every)
+    }
+
+    /// A poll that shows what has happened by `until`, a multiple of `evaluate_every`.
+    pub fn poll_until<'r>(
+        &mut self,
+        source: &str,
+        now: Timestamp,
+        until: Timestamp,
+        rows: impl IntoIterator<Item = Row<'r>>,
+    ) {
         self.pass(now);
         let every = self.replay.policy().evaluate_every;
         let Some(source) = self.replay.source(source).cloned() else { return };
         let Some(track) = self.tracks.get_mut(&source.name) else { return };
-        let until = (now - track.settle).floor_to(every);
-        let seen_at = std::mem::take(&mut track.is_missed).then_some(now);
-        let in_scopes =
-            |row: &Row<'_>| track.scopes.iter().any(|of| of.contains(row.offer, row.affiliate));
-        let rows = rows.into_iter().filter(in_scopes);
-        let due = track.arrivals.take(&source, until, rows);
         let from = track.at;
-        track.at = from.max(until);
+        if until <= from {
+            // Nothing is judged: what came waits for a poll that judges.
+            track.arrivals.take(&source, Timestamp(i64::MIN), rows.into_iter());
+            return;
+        }
+        track.at = until;
+        let seen_at = std::mem::take(&mut track.is_missed).then_some(now);
+        let scopes = &track.scopes;
+        let in_scopes =
+            |row: &Row<'_>| scopes.iter().any(|of| of.contains(row.offer, row.affiliate));
+        let due = track.arrivals.take(&source, until, rows.into_iter().filter(in_scopes));
         if until > from + every {
             self.read_ahead(&source, from, until);
         }
@@ -209,10 +232,4 @@ impl Player {
         }
         again
     }
-}
-
-/// The first multiple of `every` that is not before `at`.
-fn ceil(at: Timestamp, every: Duration) -> Timestamp {
-    let floor = at.floor_to(every);
-    if floor < at { floor + every } else { floor }
 }
