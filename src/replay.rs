@@ -12,8 +12,14 @@ use crate::domain::state::{Changes, Record, State};
 use crate::domain::time::Timestamp;
 use crate::domain::turn::{News, WholeSpan, turn};
 
+mod arrivals;
+pub mod backtest;
+pub mod export;
+pub mod history;
+mod player;
 mod told;
 
+pub use player::Player;
 pub use told::{Told, ToldAlert, ToldMessage};
 
 /// Mutes begin and end with a minute.
@@ -75,8 +81,20 @@ impl Replay {
         span: WholeSpan,
         rows: impl IntoIterator<Item = Row<'r>>,
     ) {
+        self.read_at(self.now, source, span, rows);
+        self.send();
+    }
+
+    /// The same as of `at` by the network's time; messages wait for the next look.
+    fn read_at<'r>(
+        &mut self,
+        at: Timestamp,
+        source: &str,
+        span: WholeSpan,
+        rows: impl IntoIterator<Item = Row<'r>>,
+    ) {
         self.last_read += 1;
-        let (read, at) = (self.last_read, self.now);
+        let read = self.last_read;
         let counts = matches!(span, WholeSpan::Recent { .. });
         self.turn(News::Began { source, read, at, counts });
         #[expect(clippy::map_identity, reason = "rows may borrow for longer than this turn")]
@@ -86,7 +104,13 @@ impl Replay {
         while counts && self.turn(News::Count { source, scope, read, span }) > 0 {}
         let stopwatch = &|| Duration::ZERO;
         self.turn(News::Whole { source, scope, read, span, stopwatch });
-        self.send();
+    }
+
+    /// The history of `source` is given whole: before it nothing happened.
+    fn trust_history(&mut self, source: &str) {
+        if let Some(source) = self.state.sources.get_mut(source) {
+            source.facts.is_all_given = true;
+        }
     }
 
     /// A poll that failed.

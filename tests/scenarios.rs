@@ -19,6 +19,8 @@ mod gates;
 mod life;
 #[path = "scenarios/notices.rs"]
 mod notices;
+#[path = "scenarios/playing.rs"]
+mod playing;
 #[path = "scenarios/proofs.rs"]
 mod proofs;
 #[path = "scenarios/reload.rs"]

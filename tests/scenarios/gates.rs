@@ -77,7 +77,7 @@ fn what_outlasts_its_explanation_is_told_when_it_holds_by_itself() {
         ]
     );
     let freed = world.notices[2].created_at.since(world.notices[1].created_at);
-    assert!(freed >= seconds(240), "{freed:?}");
+    assert!(freed >= seconds(180), "{freed:?}");
 }
 
 #[test]

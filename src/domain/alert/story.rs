@@ -100,6 +100,7 @@ fn readings(
             let value = measure(moment, rule, window, group, condition.measure);
             Reading {
                 measure: condition.measure.as_str().to_owned(),
+                number: value.map_or(0.0, |bounds| bounds.least),
                 value: shown(condition.measure, value),
                 threshold: format!(
                     "{} {}",
