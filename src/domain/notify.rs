@@ -103,6 +103,8 @@ pub enum AlertStatus {
 pub struct Reading {
     pub measure: String,
     pub value: String,
+    /// The value as rules compare it: a count, a share of 1 or seconds.
+    pub number: f64,
     pub threshold: String,
 }
 

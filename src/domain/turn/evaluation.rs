@@ -10,11 +10,14 @@ use crate::domain::alert::{
 };
 use crate::domain::notify::plan;
 use crate::domain::policy::SourcePolicy;
-use crate::domain::rules::evaluate::{Moment, Verdict, in_a_row, is_read_whole, judge};
-use crate::domain::rules::{Measure, Rule};
+use crate::domain::rules::Rule;
+use crate::domain::rules::evaluate::{
+    Evaluation, Moment, Verdict, Verdicts, in_a_row, is_read_whole,
+};
 use crate::domain::state::SourceState;
 use crate::domain::time::Timestamp;
 use crate::domain::window::group::Group;
+use crate::domain::window::rule::{Counted, GroupId};
 use crate::domain::window::{RuleWindow, Windows};
 
 /// How often groups that have nothing left are dropped.
@@ -120,51 +123,73 @@ impl Turn<'_> {
         self.tally.rules.resize_with(self.policy.rules.len(), RuleTally::default);
         for place in 0..self.policy.rules.len() {
             let began = stopwatch();
-            let rule = &self.policy.rules[place];
-            let Some(source) = self.state.sources.get_mut(&policy.name) else { return };
-            let Some(windows) = &mut source.windows else { return };
-            let ages_matter = rule.measures().any(|measure| measure == Measure::OldestOpen);
-            let mut groups = windows.rules[place].take_touched(ages_matter);
-            groups.extend(source.active[place].iter().cloned());
-            for group in groups {
-                self.judge_group(policy, place, &group);
+            for (group, verdicts) in self.judge_rule(policy, place) {
+                self.advance_alert(policy, place, &group, &verdicts);
             }
             self.tally.rules[place].took += stopwatch().saturating_sub(began);
         }
     }
 
-    /// The answer of each level for a group, lowest first.
-    fn verdicts(&mut self, policy: &SourcePolicy, place: usize, group: &Group) -> Vec<Verdict> {
+    /// The answers of a rule for every group that has an alert, or that needs one.
+    fn judge_rule(&mut self, policy: &SourcePolicy, place: usize) -> Vec<(Group, Verdicts)> {
         let rule = &self.policy.rules[place];
         let Some(source) = self.state.sources.get_mut(&policy.name) else { return Vec::new() };
         let Some(windows) = &mut source.windows else { return Vec::new() };
-        let moment = Moment { at: windows.at, policy, facts: &source.facts, windows };
-        let window = &windows.rules[place];
-        let verdicts: Vec<Verdict> =
-            rule.levels.iter().map(|level| judge(&moment, rule, window, level, group)).collect();
-        let has_failures = window.counts(group).is_some();
-        if verdicts.contains(&Verdict::Unknown) {
-            self.tally.rules[place].unknown += 1;
-            // It becomes known as more is read, without another row of its own.
-            if policy.successes && has_failures {
-                windows.rules[place].touch(group);
+        let (at, tally) = (windows.at, &mut self.tally.rules[place]);
+        let (known, lost): (Vec<_>, Vec<_>) = source.active[place]
+            .iter()
+            .map(|group| (windows.rules[place].find(group), group))
+            .partition(|(id, _)| id.is_some());
+        let active: HashSet<GroupId> = known.into_iter().filter_map(|(id, _)| id).collect();
+        active.iter().for_each(|&id| windows.rules[place].touch(id));
+        let touched = windows.rules[place].take_touched(at);
+
+        let moment = Moment { at, policy, facts: &source.facts, windows };
+        let evaluation = Evaluation::new(&moment, rule, &windows.rules[place]);
+        let (mut told, mut again) = (Vec::new(), Vec::new());
+        let may_become_known = policy.successes && !evaluation.is_covered();
+        for &id in &touched {
+            let of = windows.rules[place].at(id);
+            let verdicts = evaluation.verdicts(of);
+            if verdicts.contains(&Verdict::Unknown) {
+                tally.unknown += 1;
+                // A streak becomes known as older successes are read.
+                let has_streak = of
+                    .counts
+                    .is_some_and(|counts| !counts.is_empty() && !counts.postbacks.is_empty());
+                if may_become_known || policy.successes && has_streak {
+                    again.push((id, at));
+                }
+            }
+            again.extend(evaluation.next_crossing(of).map(|crossing| (id, crossing)));
+            if verdicts.contains(&Verdict::True) || active.contains(&id) {
+                told.push((windows.rules[place].group(id), verdicts));
             }
         }
-        verdicts
+        tally.judged += (touched.len() + lost.len()) as u64;
+        told.extend(
+            lost.into_iter()
+                .map(|(_, group)| (group.clone(), evaluation.verdicts(Counted::default()))),
+        );
+        for (id, crossing) in again {
+            windows.rules[place].queue(id, crossing);
+        }
+        told
     }
 
-    fn judge_group(&mut self, policy: &SourcePolicy, place: usize, group: &Group) {
-        let verdicts = self.verdicts(policy, place, group);
+    fn advance_alert(
+        &mut self,
+        policy: &SourcePolicy,
+        place: usize,
+        group: &Group,
+        verdicts: &[Verdict],
+    ) {
         let rule = &self.policy.rules[place];
         let every = self.policy.evaluate_every;
         let Some(source) = self.state.sources.get_mut(&policy.name) else { return };
         let Some(windows) = &source.windows else { return };
         let window = &windows.rules[place];
         let moment = Moment { at: windows.at, policy, facts: &source.facts, windows };
-        let is_active = source.active[place].contains(group);
-        if !is_active && !verdicts.contains(&Verdict::True) {
-            return;
-        }
         let key = AlertKey {
             source: policy.name.clone(),
             rule: rule.name.clone(),
@@ -172,11 +197,12 @@ impl Turn<'_> {
         };
         let alert = self.state.alerts.entry(key.clone());
         let alert = alert.or_insert_with(|| Alert::new(key.clone(), rule));
-        let newest = window.counts(group).map_or(Timestamp(0), |counts| counts.newest_failure);
+        let counts = window.of(group).counts;
+        let newest = counts.map_or(Timestamp(0), |counts| counts.newest_failure);
         let is_newer = newest > alert.newest_failure;
         alert.newest_failure = alert.newest_failure.max(newest);
         let is_late = self.seen_at.since(moment.at) > late_after(policy, every);
-        let transition = alert.advance(moment.at, every, rule, &verdicts, is_late, |alert| {
+        let transition = alert.advance(moment.at, every, rule, verdicts, is_late, |alert| {
             proof(&moment, rule, place, group, alert)
         });
         if let (Transition::Fired | Transition::Escalated, Some(severity)) =
