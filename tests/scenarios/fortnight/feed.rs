@@ -13,7 +13,7 @@ use postwatch::domain::turn::WholeSpan;
 use postwatch::replay::{Replay, Told};
 use postwatch::simulate::{Model, TruthRow};
 
-use super::script::{DAYS, Reading, Script};
+use super::script::{DAYS, Reading, Script, Scripted};
 
 /// A Monday, 00:00 UTC.
 pub const START: Timestamp = Timestamp(1_772_409_600);
@@ -53,6 +53,13 @@ pub fn watch(script: &Script) -> Told {
                 .any(|(from, to, is)| *is == what && (*from..*to).contains(&passed))
         };
         report.take(now, model.pass(now), is(Reading::Late));
+        // Whoever mended an endpoint switches its postbacks on again.
+        let is_mended = |one: &Scripted| passed < one.starts || passed >= one.ends;
+        if minute % 30 == 0 && script.incidents.iter().all(is_mended) {
+            for (id, _) in model.postbacks().into_iter().filter(|(_, is_active)| !is_active) {
+                model.switch_postback(id, true);
+            }
+        }
         replay.pass(now);
         if is(Reading::Down) {
             replay.miss(SOURCE, "503 Service Unavailable");
