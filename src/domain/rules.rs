@@ -213,6 +213,9 @@ pub struct Glob(pub String);
 
 impl Glob {
     pub fn matches(&self, text: &str) -> bool {
+        if !self.0.contains(['*', '?']) {
+            return self.0 == text;
+        }
         let pattern: Vec<char> = self.0.chars().collect();
         let text: Vec<char> = text.chars().collect();
         let (mut p, mut t) = (0, 0);
