@@ -13,6 +13,8 @@ mod cures;
 mod deactivation;
 #[path = "scenarios/folding.rs"]
 mod folding;
+#[path = "scenarios/fortnight.rs"]
+mod fortnight;
 #[path = "scenarios/gates.rs"]
 mod gates;
 #[path = "scenarios/life.rs"]

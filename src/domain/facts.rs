@@ -81,8 +81,8 @@ pub struct Facts {
     /// By the network's time, stored before the first request: what it did before is
     /// not ours to count. `None` until then.
     pub first_read_at: Option<Timestamp>,
-    /// The history was given whole: before its first row nothing happened, so windows
-    /// that reach back before it are known.
+    /// Whether the history was given whole: before its first row nothing happened, so
+    /// that windows which reach back before it are known. Never stored.
     pub is_all_given: bool,
     pub dims: DimsTable,
     pub offer_names: HashMap<u64, String>,

@@ -92,7 +92,9 @@ pub struct Tally {
 /// What judging a rule came to.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub struct RuleTally {
-    /// Groups whose answer was unknown.
+    /// Groups that were judged.
+    pub judged: u64,
+    /// Those whose answer was unknown.
     pub unknown: u64,
     /// How long it took, by the stopwatch that came in with the news.
     pub took: Duration,
@@ -189,6 +191,9 @@ impl Turn<'_> {
             let changed_at = if before.is_some() { told_at } else { Timestamp(0) };
             let state = PostbackState { is_active, changed_at };
             source.facts.postbacks.insert(id, state);
+            if let Some(windows) = &mut source.windows {
+                windows.note_status(&source.facts, id);
+            }
             let source_name = source_name.to_owned();
             self.changes.records.push(Record::Postback { source: source_name.clone(), id, state });
             if !is_active {

@@ -123,7 +123,7 @@ pub fn hostile(text: &str) -> Notice {
     (alert.rule, alert.summary, alert.runbook) = (s(), s(), Some(s()));
     alert.labels = vec![(s(), s())];
     alert.notes = vec![s(), s()];
-    alert.readings = vec![Reading { measure: s(), number: 1.0, value: s(), threshold: s() }];
+    alert.readings = vec![Reading { measure: s(), value: s(), number: 1.0, threshold: s() }];
     let part = Part { by: s(), value: s(), shown: s(), share: f64::NAN, usual: Some(f64::NAN) };
     alert.cause = Some(Cause {
         part: part.clone(),
@@ -164,8 +164,8 @@ fn sample(n: u32) -> Sample {
 fn reading(measure: &str, value: &str, threshold: &str) -> Reading {
     Reading {
         measure: measure.into(),
-        number: 1.0,
         value: value.into(),
+        number: 1.0,
         threshold: threshold.into(),
     }
 }

@@ -1,5 +1,6 @@
 //! The network of a script as the live poller sees it, poll by poll, without a server.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 
@@ -13,7 +14,7 @@ use postwatch::domain::turn::WholeSpan;
 use postwatch::replay::{Replay, Told};
 use postwatch::simulate::{Model, TruthRow};
 
-use super::script::{DAYS, Reading, Script};
+use super::script::{DAYS, Reading, Script, Scripted};
 
 /// A Monday, 00:00 UTC.
 pub const START: Timestamp = Timestamp(1_772_409_600);
@@ -53,6 +54,13 @@ pub fn watch(script: &Script) -> Told {
                 .any(|(from, to, is)| *is == what && (*from..*to).contains(&passed))
         };
         report.take(now, model.pass(now), is(Reading::Late));
+        // Whoever mended an endpoint switches its postbacks on again.
+        let is_mended = |one: &Scripted| passed < one.starts || passed >= one.ends;
+        if minute % 30 == 0 && script.incidents.iter().all(is_mended) {
+            for (id, _) in model.postbacks().into_iter().filter(|(_, is_active)| !is_active) {
+                model.switch_postback(id, true);
+            }
+        }
         replay.pass(now);
         if is(Reading::Down) {
             replay.miss(SOURCE, "503 Service Unavailable");
@@ -131,21 +139,16 @@ impl Report {
     }
 
     /// Failures of `from..=to`, and successes of `successes_from..=to`.
-    fn asked(
-        &self,
-        from: Timestamp,
-        successes_from: Timestamp,
-        to: Timestamp,
-    ) -> Vec<Row<'static>> {
+    fn asked(&self, from: Timestamp, successes_from: Timestamp, to: Timestamp) -> Vec<Row<'_>> {
         let rows = self.by_time.range((from.min(successes_from), 0)..=(to, usize::MAX));
         let is_asked = |row: &&Row<'static>| match row.is_success {
             true => row.timestamp >= successes_from,
             false => row.timestamp >= from,
         };
-        rows.map(|(_, row)| row).filter(is_asked).cloned().collect()
+        rows.map(|(_, row)| row).filter(is_asked).map(lend).collect()
     }
 
-    fn of(&self, span: WholeSpan) -> Vec<Row<'static>> {
+    fn of(&self, span: WholeSpan) -> Vec<Row<'_>> {
         match span {
             WholeSpan::Recent { failures_from, successes_from, to } => {
                 self.asked(failures_from, successes_from, to)
@@ -158,9 +161,9 @@ impl Report {
 
     /// Failures, and the successes of what failed before: what the sweeps of older
     /// time find.
-    fn failed(&self, from: Timestamp, to: Timestamp) -> Vec<Row<'static>> {
+    fn failed(&self, from: Timestamp, to: Timestamp) -> Vec<Row<'_>> {
         let rows = self.by_time.range((from, 0)..=(to, usize::MAX)).map(|(_, row)| row);
-        rows.filter(|row| row.failed_attempts > 0).cloned().collect()
+        rows.filter(|row| row.failed_attempts > 0).map(lend).collect()
     }
 
     fn forget(&mut self, now: Timestamp) {
@@ -168,6 +171,24 @@ impl Report {
         while self.by_time.first_key_value().is_some_and(|((at, _), _)| *at < past) {
             self.by_time.pop_first();
         }
+    }
+}
+
+/// The row without its texts' copies: a fortnight asks for each a dozen times.
+fn lend<'r>(row: &'r Row<'static>) -> Row<'r> {
+    let text = |text: &'r Cow<'static, str>| Cow::Borrowed(&**text);
+    Row {
+        offer_name: text(&row.offer_name),
+        affiliate_name: text(&row.affiliate_name),
+        conversion_id: text(&row.conversion_id),
+        transaction_id: text(&row.transaction_id),
+        delivery_method: text(&row.delivery_method),
+        postback_level: text(&row.postback_level),
+        postback_type: text(&row.postback_type),
+        postback_status: text(&row.postback_status),
+        payload: text(&row.payload),
+        debug_information: text(&row.debug_information),
+        ..*row
     }
 }
 

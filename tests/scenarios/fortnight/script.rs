@@ -232,7 +232,7 @@ impl Writer {
             "the whole network",
             span,
             &[("rule", "network-wide")],
-            &[("network", ""), ("reason", "timeout")],
+            &[("network", ""), ("reason", "timeout"), ("reason", "http_503")],
         );
     }
 
