@@ -9,8 +9,8 @@ use serde_json::{Value, json};
 
 use super::WRONG_USAGE;
 use super::check::{Paint, as_text, counted, wants_colour};
-use crate::config::rule_tests::{self, ExpectedMessage, RuleTest, RuleTests, TestsError};
 use crate::config::ConfigError;
+use crate::config::rule_tests::{self, ExpectedMessage, RuleTest, RuleTests, TestsError};
 use crate::replay::rule_test::{Outcome, Problem, What, run as run_test};
 
 mod timeline;
@@ -46,14 +46,18 @@ struct Ran {
 }
 
 pub fn run(args: &TestArgs) -> anyhow::Result<ExitCode> {
-    let ran: Vec<Ran> = args.files.iter().map(|path| {
-        let ran = rule_tests::load(path).map(|tests| {
-            let outcomes = tests.tests.iter().map(|test| run_test(&tests.config.policy, test));
-            let outcomes = outcomes.collect();
-            (tests, outcomes)
-        });
-        Ran { file: path.display().to_string(), ran }
-    }).collect();
+    let ran: Vec<Ran> = args
+        .files
+        .iter()
+        .map(|path| {
+            let ran = rule_tests::load(path).map(|tests| {
+                let outcomes = tests.tests.iter().map(|test| run_test(&tests.config.policy, test));
+                let outcomes = outcomes.collect();
+                (tests, outcomes)
+            });
+            Ran { file: path.display().to_string(), ran }
+        })
+        .collect();
     let shown = if args.json { as_json(&ran) } else { as_lines(&ran) };
     std::io::stdout().write_all(shown.as_bytes())?;
     let code = ran.iter().map(code).max().unwrap_or(0);
@@ -74,7 +78,9 @@ fn as_lines(all: &[Ran]) -> String {
     for Ran { file, ran } in all {
         match ran {
             Err(TestsError::Config(error)) => shown += &format!("{error}\n"),
-            Err(TestsError::Invalid { text, report }) => shown += &as_text(file, text, report, paint),
+            Err(TestsError::Invalid { text, report }) => {
+                shown += &as_text(file, text, report, paint)
+            }
             Ok((tests, outcomes)) => {
                 shown += &format!("{file}\n");
                 for (test, outcome) in tests.tests.iter().zip(outcomes) {
@@ -106,9 +112,9 @@ fn problem_lines(test: &RuleTest, outcome: &Outcome, problem: &Problem) -> Vec<S
     let at = format!("at {} (line {})", clock(problem.at), place.line);
     match &problem.what {
         What::Firing { missing, unexpected } => {
-            let missing = missing.iter().map(|one| {
-                format!("{at}: does not fire: {}", timeline::expected_name(one))
-            });
+            let missing = missing
+                .iter()
+                .map(|one| format!("{at}: does not fire: {}", timeline::expected_name(one)));
             let unexpected = unexpected.iter().map(|&place| {
                 let alert = &outcome.told.alerts[place];
                 let moment = test.start + problem.at;
@@ -120,7 +126,8 @@ fn problem_lines(test: &RuleTest, outcome: &Outcome, problem: &Problem) -> Vec<S
         }
         What::Messages { expected, got } => {
             let expected: Vec<String> = expected.iter().map(expected_message).collect();
-            let got: Vec<String> = got.iter().map(|&place| got_message(test, outcome, place)).collect();
+            let got: Vec<String> =
+                got.iter().map(|&place| got_message(test, outcome, place)).collect();
             vec![
                 format!("{at}: messages expected: {}", listed(&expected)),
                 format!("{at}: messages got:      {}", listed(&got)),

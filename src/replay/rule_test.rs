@@ -41,9 +41,8 @@ pub fn run(policy: &Policy, test: &RuleTest) -> Outcome {
     let mut since = test.start - policy.longest_window();
     for (of, expected) in test.expected.iter().enumerate() {
         let at = test.start + expected.at;
-        let is_looked_at = |rule: &str| {
-            expected.of.as_ref().is_none_or(|of| of.iter().any(|known| known == rule))
-        };
+        let is_looked_at =
+            |rule: &str| expected.of.as_ref().is_none_or(|of| of.iter().any(|known| known == rule));
         let firing = expected.firing.as_ref();
         let firing = firing.and_then(|all| wrong_alerts(&told, at, all, &is_looked_at));
         let messages = expected.messages.as_ref();
@@ -81,9 +80,8 @@ fn play(policy: &Policy, test: &RuleTest) -> Told {
     rows.sort_by_key(|(at, _, _)| *at);
     for (now, source) in polls {
         let passed = now.since(test.start);
-        let is_blind = |&(from, to): &(Duration, Duration)| {
-            now >= test.start && from <= passed && passed < to
-        };
+        let is_blind =
+            |&(from, to): &(Duration, Duration)| now >= test.start && from <= passed && passed < to;
         if test.blind.iter().any(is_blind) {
             player.miss(source, now, "the test says so");
             continue;
@@ -161,7 +159,8 @@ fn row(stream: &Stream, id: &str, at: Timestamp, fails: bool) -> Row<'static> {
         postback_type: stream.postback_type.clone().into(),
         postback_status: "".into(),
         payload: format!("https://{}/postback?cid=1", stream.host).into(),
-        debug_information: if fails { answer(stream.reason) } else { "Status: 200".to_owned() }.into(),
+        debug_information: if fails { answer(stream.reason) } else { "Status: 200".to_owned() }
+            .into(),
     }
 }
 

@@ -11,7 +11,8 @@ use crate::replay::rule_test::{Outcome, Problem, What};
 
 /// Characters of a line; a longer test is drawn coarser.
 const WIDTH: usize = 100;
-const LEGEND: &str = "P pending · I W C firing (info, warning, critical) · q quiet · R ended · ! a message";
+const LEGEND: &str =
+    "P pending · I W C firing (info, warning, critical) · q quiet · R ended · ! a message";
 
 /// The alerts of the test: what was expected of each at the moments that say so, and
 /// how it stood.
@@ -41,7 +42,8 @@ pub fn timeline(test: &RuleTest, outcome: &Outcome) -> String {
         untold.retain(|one| !fits(one));
         let mut wanted = vec![' '; columns];
         for (column, all) in &expected {
-            wanted[*column] = all.iter().find(|one| fits(one)).map_or('.', |one| letter(one.severity));
+            wanted[*column] =
+                all.iter().find(|one| fits(one)).map_or('.', |one| letter(one.severity));
         }
         let got: String = (0..columns).map(|column| shown(of, moment(column), step)).collect();
         lines.push(name.clone());
@@ -135,8 +137,7 @@ fn shown(of: &[&ToldAlert], at: Timestamp, step: std::time::Duration) -> char {
             None => {}
         }
     }
-    let has_ended = |alert: &&ToldAlert| {
-        alert.resolved_at.is_some_and(|end| end <= at && at < end + step)
-    };
+    let has_ended =
+        |alert: &&ToldAlert| alert.resolved_at.is_some_and(|end| end <= at && at < end + step);
     if of.iter().any(has_ended) { 'R' } else { '.' }
 }

@@ -230,7 +230,11 @@ impl Turn<'_> {
         }
         let at = moment.at;
         // Kept at once: after a restart the window may no longer tell it.
-        self.note(at, &key, if is_newer || has_grown { transition.or_waiting() } else { transition });
+        self.note(
+            at,
+            &key,
+            if is_newer || has_grown { transition.or_waiting() } else { transition },
+        );
     }
 
     /// Keeps what changed of an alert, and tells the batches of its routes.
