@@ -21,6 +21,7 @@ mod receivers;
 mod report;
 mod routes;
 mod rules;
+mod schema;
 mod secret;
 mod sources;
 mod warnings;
@@ -31,6 +32,7 @@ mod tests;
 
 pub use duration::{parse_duration, write_duration};
 pub use report::{Mistake, Place, Report};
+pub use schema::schema;
 pub use secret::Secret;
 
 use decode::{Decoder, Entry, Fields, ReadFile, Shape};
