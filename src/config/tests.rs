@@ -5,7 +5,10 @@ use std::io::ErrorKind;
 use proptest::prelude::*;
 
 use super::*;
+
 use crate::domain::rules::{Label, Severity, Threshold};
+
+mod broken;
 
 fn read(text: &str) -> (Option<Config>, Report) {
     let env = |name: &str| match name {
