@@ -21,7 +21,6 @@ pub struct Outcome {
     pub delay: Option<u64>,
     /// Without reminders, which ask again what is known.
     pub messages: usize,
-    pub reminders: usize,
     pub is_cause_true: bool,
     /// What was told, and as what.
     pub causes: Vec<String>,
@@ -109,7 +108,6 @@ fn outcome(told: &Told, of: &[Option<usize>], place: usize, incident: &Scripted)
         needs_person: needs_person(incident),
         delay: first.map(|message| (message.at.0 - START.0) as u64 - incident.starts),
         messages: messages.len() - reminders,
-        reminders,
         began: clock(incident.starts),
         log: messages.iter().map(|message| log(told, message)).collect(),
         is_cause_true: meant.iter().any(is_true),
