@@ -20,6 +20,7 @@ mod names;
 mod receivers;
 mod report;
 mod routes;
+pub mod rule_tests;
 mod rules;
 mod schema;
 mod secret;
