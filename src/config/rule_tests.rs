@@ -129,7 +129,10 @@ pub struct ExpectedMessage {
 pub enum TestsError {
     Config(ConfigError),
     /// The file's own mistakes.
-    Invalid { text: String, report: Box<Report> },
+    Invalid {
+        text: String,
+        report: Box<Report>,
+    },
 }
 
 /// Reads the file of tests at `path`, and the rules that it names.
@@ -150,7 +153,9 @@ pub fn load(path: &Path) -> Result<RuleTests, TestsError> {
     }
     let report = super::report(d);
     match rules {
-        Some((rules, config)) if report.mistakes.is_empty() => Ok(RuleTests { rules, config, tests }),
+        Some((rules, config)) if report.mistakes.is_empty() => {
+            Ok(RuleTests { rules, config, tests })
+        }
         _ => Err(TestsError::Invalid { text, report: Box::new(report) }),
     }
 }
@@ -201,7 +206,9 @@ fn test(d: &mut Decoder<'_>, fields: &Fields<'_>, config: Option<&Config>) -> Op
     let every = fields.get("every").and_then(|entry| d.duration(entry, SECOND)).unwrap_or(MINUTE);
     let streams = d.required(fields, "deliveries", "deliveries: [{ series: \"..ff\" }]");
     let streams: Vec<Stream> = match streams {
-        Some(entry) => d.items(entry).into_iter().filter_map(|item| stream(d, item, config)).collect(),
+        Some(entry) => {
+            d.items(entry).into_iter().filter_map(|item| stream(d, item, config)).collect()
+        }
         None => Vec::new(),
     };
     let blind = fields.get("blind").map(|entry| spans(d, entry)).unwrap_or_default();
@@ -247,7 +254,10 @@ fn stream(d: &mut Decoder<'_>, item: Entry<'_>, config: Option<&Config>) -> Opti
         delivery_method: word(d, "delivery_method", "postback"),
         postback_level: word(d, "postback_level", "specific"),
         postback_type: word(d, "postback_type", "conversion"),
-        reason: fields.get("reason").and_then(|entry| reason(d, entry)).unwrap_or(Reason::Http(500)),
+        reason: fields
+            .get("reason")
+            .and_then(|entry| reason(d, entry))
+            .unwrap_or(Reason::Http(500)),
         recovers: duration(d, "recovers").unwrap_or(MINUTE * 5),
         deactivated: duration(d, "deactivated"),
         reactivated: duration(d, "reactivated"),

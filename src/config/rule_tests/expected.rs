@@ -97,8 +97,10 @@ fn receiver(d: &mut Decoder<'_>, entry: Entry<'_>, config: Option<&Config>) -> O
     let name = d.word(entry)?;
     if let Some(config) = config {
         let routes = config.policy.routes.iter();
-        let known: Vec<&str> =
-            routes.flat_map(|route| route.to.iter().chain(&route.fallback)).map(String::as_str).collect();
+        let known: Vec<&str> = routes
+            .flat_map(|route| route.to.iter().chain(&route.fallback))
+            .map(String::as_str)
+            .collect();
         is_one_of(d, entry, &name, &known, "receiver that a route names");
     }
     Some(name)

@@ -125,7 +125,8 @@ impl Reader<'_> {
 
     fn number(&mut self) -> Result<Option<u32>, Wrong> {
         self.peek();
-        let digits = self.rest.len() - self.rest.trim_start_matches(|c: char| c.is_ascii_digit()).len();
+        let digits =
+            self.rest.len() - self.rest.trim_start_matches(|c: char| c.is_ascii_digit()).len();
         if digits == 0 {
             return Ok(None);
         }
@@ -150,7 +151,8 @@ mod tests {
     fn check(text: &str, expected: &str) {
         let shown = match parse(text) {
             Ok(steps) => {
-                let step = |of: &Step| format!("{}/{}/{}", of.successes, of.failures, of.recovering);
+                let step =
+                    |of: &Step| format!("{}/{}/{}", of.successes, of.failures, of.recovering);
                 steps.iter().map(step).collect::<Vec<_>>().join(" ")
             }
             Err((what, _)) => what,

@@ -86,7 +86,7 @@ pub fn judge(seed: u64) -> Judged {
 fn outcome(told: &Told, of: &[Option<usize>], place: usize, incident: &Scripted) -> Outcome {
     let is_of = |alert: &usize| of[*alert] == Some(place);
     let messages: Vec<_> =
-        told.messages.iter().filter(|message| message.alerts.iter().any(|a| is_of(a))).collect();
+        told.messages.iter().filter(|message| message.alerts.iter().any(is_of)).collect();
     let heard = |alert: &usize| messages.iter().any(|message| message.alerts.contains(alert));
     let told_alerts: Vec<usize> = (0..told.alerts.len()).filter(is_of).filter(heard).collect();
     let (whom, causes) = match &incident.expected {
