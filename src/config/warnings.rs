@@ -71,6 +71,7 @@ fn has_floor(level: &Level) -> bool {
             condition.measure,
             Measure::Deliveries
                 | Measure::Failures
+                | Measure::Suspect
                 | Measure::Conversions
                 | Measure::Recovered
                 | Measure::Exhausted
