@@ -17,10 +17,11 @@ pub mod backtest;
 pub mod export;
 pub mod history;
 mod player;
+pub mod rule_test;
 mod told;
 
 pub use player::Player;
-pub use told::{Told, ToldAlert, ToldMessage};
+pub use told::{Stand, Told, ToldAlert, ToldMessage};
 
 /// Mutes begin and end with a minute.
 const MINUTE: Duration = Duration::from_secs(60);
@@ -164,7 +165,7 @@ impl Replay {
     /// Decides, and keeps what came of it; tells how many clean successes are left to count.
     fn turn(&mut self, news: News<'_>) -> u64 {
         let (changes, tally) = turn(self.now, &self.policy, &mut self.state, news);
-        tally.alerts.iter().for_each(|alert| self.told.alert(alert));
+        tally.alerts.iter().for_each(|(at, alert)| self.told.alert(*at, alert));
         self.collect(&changes);
         tally.uncounted
     }

@@ -104,6 +104,8 @@ pub struct Stream {
 pub struct Expected {
     pub at: Duration,
     pub place: Place,
+    /// Where it names rules, the others are not looked at.
+    pub of: Option<Vec<String>>,
     /// Every alert that fires then.
     pub firing: Option<Vec<ExpectedAlert>>,
     /// Every message since the entry before that names messages.

@@ -87,8 +87,8 @@ pub struct Tally {
     pub repeats: u64,
     /// By the rules' places in the policy, where moments were judged.
     pub rules: Vec<RuleTally>,
-    /// Alerts that fired, escalated or ended, each as it stood then, in order.
-    pub alerts: Vec<Alert>,
+    /// Alerts whose status changed, when, and each as it stood then, in order.
+    pub alerts: Vec<(Timestamp, Alert)>,
 }
 
 /// What judging a rule came to.

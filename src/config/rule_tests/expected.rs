@@ -11,7 +11,7 @@ use crate::domain::notify::NoticeReason;
 use crate::domain::rules::Severity;
 
 const EXPECTED: Shape =
-    Shape { what: "an expectation", known: &["at", "firing", "messages"], later: &[] };
+    Shape { what: "an expectation", known: &["at", "of", "firing", "messages"], later: &[] };
 
 const MESSAGE: Shape =
     Shape { what: "an expected message", known: &["to", "reason", "rule"], later: &[] };
@@ -42,8 +42,12 @@ pub fn all(d: &mut Decoder<'_>, entry: Entry<'_>, config: Option<&Config>) -> Ve
             let items = d.items(entry);
             items.into_iter().filter_map(|item| message(d, item, config)).collect()
         });
+        let of = fields.get("of").map(|entry| {
+            let items = d.some_items(entry);
+            items.into_iter().filter_map(|item| rule(d, item, config)).collect()
+        });
         let place = fields.at;
-        all.extend(at.map(|at| Expected { at, place, firing, messages }));
+        all.extend(at.map(|at| Expected { at, place, of, firing, messages }));
     }
     all
 }
