@@ -30,6 +30,7 @@ mod yaml;
 mod tests;
 
 pub use duration::{parse_duration, write_duration};
+pub use names::suggest;
 pub use report::{Mistake, Place, Report};
 pub use secret::Secret;
 

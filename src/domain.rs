@@ -40,3 +40,5 @@ pub mod state;
 pub mod recheck;
 
 pub mod turn;
+
+pub mod explain;

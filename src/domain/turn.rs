@@ -18,7 +18,7 @@ use super::time::Timestamp;
 
 mod adoption;
 mod counting;
-mod evaluation;
+pub(super) mod evaluation;
 mod reads;
 mod sends;
 mod sight;

@@ -211,6 +211,14 @@ impl RuleWindow {
         self.groups.get(group)
     }
 
+    /// Every group that anything is known of, and every one without failures that had
+    /// deliveries, where the rule is not per reason.
+    pub fn known_groups(&self) -> std::collections::BTreeSet<Group> {
+        let of_labels = |labels: &Labels| Group { labels: labels.clone(), reason: None };
+        let calm = self.totals.keys().filter(|_| !self.grouping.by_reason).map(of_labels);
+        calm.chain(self.groups.keys().cloned()).collect()
+    }
+
     pub fn totals(&self, labels: &Labels) -> Option<&Totals> {
         self.totals.get(labels)
     }

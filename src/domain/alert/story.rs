@@ -87,7 +87,8 @@ fn failures<'a>(
     failures
 }
 
-fn readings(
+/// What each condition of the level compares, both sides in words.
+pub fn readings(
     moment: &Moment<'_>,
     rule: &Rule,
     window: &RuleWindow,
@@ -267,7 +268,7 @@ fn shown(measure: Measure, value: Option<Bounds>) -> String {
     }
 }
 
-fn shown_value(unit: Unit, value: f64) -> String {
+pub fn shown_value(unit: Unit, value: f64) -> String {
     match unit {
         Unit::Count => format!("{value}"),
         Unit::Share => shown_percent(value),

@@ -321,7 +321,13 @@ fn late_after(policy: &SourcePolicy, every: std::time::Duration) -> std::time::D
 
 /// What may end an alert: cured needs a success later than its newest failure,
 /// and nothing ends while a postback of its group is switched off.
-fn proof(moment: &Moment<'_>, rule: &Rule, place: usize, group: &Group, alert: &Alert) -> Proof {
+pub(in crate::domain) fn proof(
+    moment: &Moment<'_>,
+    rule: &Rule,
+    place: usize,
+    group: &Group,
+    alert: &Alert,
+) -> Proof {
     let window = &moment.windows.rules[place];
     if has_switched_off_postback(moment, rule, place, group, alert) {
         return Proof::None;
@@ -342,7 +348,7 @@ fn proof(moment: &Moment<'_>, rule: &Rule, place: usize, group: &Group, alert: &
 }
 
 /// A postback that is switched off and has failures which the alert counted.
-fn has_switched_off_postback(
+pub(in crate::domain) fn has_switched_off_postback(
     moment: &Moment<'_>,
     rule: &Rule,
     place: usize,
