@@ -4,12 +4,16 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+pub mod backtest;
 pub mod check;
 pub mod demo;
 pub mod logs;
 pub mod online;
+mod past;
+mod progress;
 pub mod run;
 pub mod simulate;
+mod table;
 
 /// Wrong usage, an unreadable file included.
 pub const WRONG_USAGE: u8 = 2;
@@ -48,6 +52,7 @@ enum Command {
     Demo(demo::DemoArgs),
     Run(run::RunArgs),
     Check(check::CheckArgs),
+    Backtest(backtest::BacktestArgs),
     Simulate(simulate::SimulateArgs),
 }
 
@@ -63,6 +68,7 @@ impl Cli {
             Command::Check(args) => {
                 check::run(&args, &|config| runtime.block_on(online::try_all(config)))
             }
+            Command::Backtest(args) => runtime.block_on(backtest::run(args)),
             Command::Simulate(args) => runtime.block_on(simulate::run(args)),
         };
         // What still runs must not hold up the end.

@@ -21,6 +21,7 @@ mod receivers;
 mod report;
 mod routes;
 mod rules;
+mod schema;
 mod secret;
 mod sources;
 mod warnings;
@@ -32,6 +33,7 @@ mod tests;
 pub use duration::{parse_duration, write_duration};
 pub use names::suggest;
 pub use report::{Mistake, Place, Report};
+pub use schema::schema;
 pub use secret::Secret;
 
 use decode::{Decoder, Entry, Fields, ReadFile, Shape};
@@ -181,11 +183,28 @@ pub fn parse_beside(text: &str, path: &Path) -> (Option<Config>, Report) {
     })
 }
 
+/// [`parse_beside`] for whoever reads no network and tells nobody: secrets that are
+/// not there are none of its business. A receiver without its secret is left out.
+pub fn parse_offline(text: &str, path: &Path) -> (Option<Config>, Report) {
+    let folder = path.parent().map(Path::to_path_buf).unwrap_or_default();
+    let read_file = |file: &str| std::fs::read_to_string(folder.join(file));
+    understand(text, &|name| std::env::var(name).ok(), &read_file, environment::Unset::Forgiven)
+}
+
 /// Understands a file's text. There is a `Config` exactly when there is no mistake.
 pub fn parse(
     text: &str,
     env: environment::Lookup<'_>,
     read_file: ReadFile<'_>,
+) -> (Option<Config>, Report) {
+    understand(text, env, read_file, environment::Unset::Wrong)
+}
+
+fn understand(
+    text: &str,
+    env: environment::Lookup<'_>,
+    read_file: ReadFile<'_>,
+    unset: environment::Unset,
 ) -> (Option<Config>, Report) {
     let (tree, mut mistakes) = yaml::parse(text);
     if let Some(at) = replacement_character(text) {
@@ -196,6 +215,9 @@ pub fn parse(
         return (None, Report { mistakes, warnings: Vec::new(), mask: mask::Mask::unread() });
     };
     let mut mask = mask::Mask::of(&mut tree, text);
+    if unset == environment::Unset::Forgiven {
+        environment::forgive(&mut tree, env, read_file);
+    }
     mistakes.extend(environment::replace(&mut tree, env, &mut mask));
     let mut d = Decoder::new(mask, mistakes, read_file);
     let file = Entry { name: "the file", at: tree.at, node: &tree };

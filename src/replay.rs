@@ -12,8 +12,14 @@ use crate::domain::state::{Changes, Record, State};
 use crate::domain::time::Timestamp;
 use crate::domain::turn::{News, WholeSpan, turn};
 
+mod arrivals;
+pub mod backtest;
+pub mod export;
+pub mod history;
+mod player;
 mod told;
 
+pub use player::Player;
 pub use told::{Told, ToldAlert, ToldMessage};
 
 /// Mutes begin and end with a minute.
@@ -75,18 +81,36 @@ impl Replay {
         span: WholeSpan,
         rows: impl IntoIterator<Item = Row<'r>>,
     ) {
+        self.read_at(self.now, source, span, rows);
+        self.send();
+    }
+
+    /// The same as of `at` by the network's time; messages wait for the next look.
+    fn read_at<'r>(
+        &mut self,
+        at: Timestamp,
+        source: &str,
+        span: WholeSpan,
+        rows: impl IntoIterator<Item = Row<'r>>,
+    ) {
         self.last_read += 1;
-        let (read, at) = (self.last_read, self.now);
+        let read = self.last_read;
         let counts = matches!(span, WholeSpan::Recent { .. });
         self.turn(News::Began { source, read, at, counts });
-        // A row may borrow for longer than this turn lasts.
+        #[expect(clippy::map_identity, reason = "rows may borrow for longer than this turn")]
         let mut rows = rows.into_iter().map(|row| -> Row<'_> { row });
         self.turn(News::Rows { source, read, rows: &mut rows });
         let scope = Scope::default().key();
         while counts && self.turn(News::Count { source, scope, read, span }) > 0 {}
         let stopwatch = &|| Duration::ZERO;
         self.turn(News::Whole { source, scope, read, span, stopwatch });
-        self.send();
+    }
+
+    /// The history of `source` is given whole: before it nothing happened.
+    fn trust_history(&mut self, source: &str) {
+        if let Some(source) = self.state.sources.get_mut(source) {
+            source.facts.is_all_given = true;
+        }
     }
 
     /// A poll that failed.
@@ -140,18 +164,15 @@ impl Replay {
     /// Decides, and keeps what came of it; tells how many clean successes are left to count.
     fn turn(&mut self, news: News<'_>) -> u64 {
         let (changes, tally) = turn(self.now, &self.policy, &mut self.state, news);
+        tally.alerts.iter().for_each(|alert| self.told.alert(alert));
         self.collect(&changes);
         tally.uncounted
     }
 
     fn collect(&mut self, changes: &Changes) {
         for record in &changes.records {
-            match record {
-                Record::Alert { key, alert: Some(alert) } => self.told.alert(key, alert),
-                Record::Outgoing { outgoing: Some(outgoing), .. } => {
-                    self.told.message(&outgoing.notice);
-                }
-                _ => {}
+            if let Record::Outgoing { outgoing: Some(outgoing), .. } = record {
+                self.told.message(&outgoing.notice);
             }
         }
     }

@@ -28,8 +28,8 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("web", &["channel", "clock", "config", "domain", "metrics", "pipeline"]),
     // The network's side: it must not learn from the code that it puts to the test.
     ("simulate", &["clock", "domain::time"]),
-    // The live decisions on a virtual clock.
-    ("replay", &["domain"]),
+    // The live decisions on a virtual clock; a history takes the network's place.
+    ("replay", &["domain", "source"]),
     // Wires all, and cannot tell a simulated network from a real one.
     (
         "service",
@@ -42,7 +42,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
         "cli",
         &[
             "channel", "clock", "config", "domain", "metrics", "outbox", "pipeline", "poll",
-            "service", "simulate", "source", "store", "web",
+            "replay", "service", "simulate", "source", "store", "web",
         ],
     ),
     ("main", &["cli"]),

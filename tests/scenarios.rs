@@ -13,12 +13,16 @@ mod cures;
 mod deactivation;
 #[path = "scenarios/folding.rs"]
 mod folding;
+#[path = "scenarios/fortnight.rs"]
+mod fortnight;
 #[path = "scenarios/gates.rs"]
 mod gates;
 #[path = "scenarios/life.rs"]
 mod life;
 #[path = "scenarios/notices.rs"]
 mod notices;
+#[path = "scenarios/playing.rs"]
+mod playing;
 #[path = "scenarios/proofs.rs"]
 mod proofs;
 #[path = "scenarios/reload.rs"]

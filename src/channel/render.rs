@@ -2,7 +2,7 @@
 //! when, how much, why, and where to look. Pure; the renderings only lay it out.
 
 use crate::domain::alert::builtin::POSTBACK_DEACTIVATED;
-use crate::domain::notify::{AlertFacts, AlertStatus, Cause, Notice, NoticeReason, Part, Reading};
+use crate::domain::notify::{AlertFacts, AlertStatus, Notice, NoticeReason, Reading};
 use crate::domain::rules::Severity;
 use crate::domain::time::Timestamp;
 
@@ -10,11 +10,13 @@ use super::Link;
 use words::{Zone, clean, span};
 
 pub mod blocks;
+mod cause;
 pub mod html;
 pub mod plain;
 mod sample;
 mod words;
 
+pub use cause::likely_cause;
 pub use sample::Example;
 
 /// Alerts that are told in full; the worst come first.
@@ -290,42 +292,6 @@ fn status(notice: &Notice, alert: &AlertFacts, zone: &Zone) -> String {
 fn reading(reading: &Reading) -> (String, String, String) {
     let measure = clean(&reading.measure, 60).replace('_', " ");
     (measure, clean(&reading.value, 60), clean(&reading.threshold, 60))
-}
-
-/// What explains the alert, how much of it, and whom it hits.
-pub fn likely_cause(cause: &Cause) -> String {
-    let reason = clean(&cause.reason, 40);
-    let mut text = match cause.part.by.as_str() {
-        "network" => format!("the whole network, mostly {reason}"),
-        "reason" => part(&cause.part, "the failures"),
-        _ => format!("{}, mostly {reason}", part(&cause.part, "the failures")),
-    };
-    text.push_str(&hit(cause));
-    if let Some(within) = &cause.within {
-        text.push_str(&format!("; of these {}", part(within, "the failures")));
-    }
-    text
-}
-
-/// `host a.example: 92 % of the failures (6 % of all deliveries)`.
-fn part(part: &Part, of: &str) -> String {
-    let percent = |share: f64| (share.clamp(0.0, 1.0) * 100.0).round() as u8;
-    let (by, shown) = (clean(&part.by, 40), clean(&part.shown, 120));
-    let usual = part.usual.map(|usual| format!(" ({} % of all deliveries)", percent(usual)));
-    format!("{by} {shown}: {} % of {of}{}", percent(part.share), usual.unwrap_or_default())
-}
-
-/// Whom it hits, where that is more than one.
-fn hit(cause: &Cause) -> String {
-    let counted = |count: usize, word: &str| (count > 1).then(|| format!("{count} {word}"));
-    let affiliates = counted(cause.affiliates, "affiliates");
-    let hosts = counted(cause.hosts, "hosts");
-    match (affiliates, hosts) {
-        (Some(affiliates), Some(hosts)) => format!(", for {affiliates} on {hosts}"),
-        (Some(one), None) => format!(", for {one}"),
-        (None, Some(one)) => format!(", on {one}"),
-        (None, None) => String::new(),
-    }
 }
 
 fn labels(alert: &AlertFacts) -> String {

@@ -32,6 +32,9 @@ pub struct CheckArgs {
     /// Print JSON for scripts
     #[arg(long)]
     pub json: bool,
+    /// Print the JSON Schema of the file, for editors, and check nothing
+    #[arg(long)]
+    pub schema: bool,
 }
 
 const EXAMPLES: &str = "\
@@ -56,6 +59,10 @@ pub type TryOnline<'a> = &'a dyn Fn(&Config) -> Vec<Trial>;
 
 /// Checks, and with `--online` asks `try_online` once the file is fine.
 pub fn run(args: &CheckArgs, try_online: TryOnline<'_>) -> anyhow::Result<ExitCode> {
+    if args.schema {
+        writeln!(std::io::stdout(), "{:#}", config::schema())?;
+        return Ok(ExitCode::SUCCESS);
+    }
     let text = match config::read(&args.file) {
         Ok(text) => text,
         Err(error) => return unreadable(&error),
@@ -86,30 +93,30 @@ fn unreadable(error: &ConfigError) -> anyhow::Result<ExitCode> {
 }
 
 /// On a terminal only, and not where `NO_COLOR` is set (see no-color.org).
-fn wants_colour() -> bool {
+pub(super) fn wants_colour() -> bool {
     let refused = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
     std::io::stdout().is_terminal() && !refused
 }
 
 #[derive(Clone, Copy)]
-struct Paint {
-    on: bool,
+pub(super) struct Paint {
+    pub on: bool,
 }
 
 impl Paint {
-    fn red(self, text: &str) -> String {
+    pub(super) fn red(self, text: &str) -> String {
         self.with("1;31", text)
     }
 
-    fn yellow(self, text: &str) -> String {
+    pub(super) fn yellow(self, text: &str) -> String {
         self.with("1;33", text)
     }
 
-    fn green(self, text: &str) -> String {
+    pub(super) fn green(self, text: &str) -> String {
         self.with("32", text)
     }
 
-    fn dim(self, text: &str) -> String {
+    pub(super) fn dim(self, text: &str) -> String {
         self.with("2", text)
     }
 
@@ -190,7 +197,7 @@ fn refused(trials: &[Trial]) -> String {
     }
 }
 
-fn counted(count: usize, what: &str) -> String {
+pub(super) fn counted(count: usize, what: &str) -> String {
     if count == 1 { format!("1 {what}") } else { format!("{count} {what}s") }
 }
 
@@ -271,7 +278,7 @@ mod tests {
                 "missing" => std::fs::remove_file(&file).expect("it was written before"),
                 text => std::fs::write(&file, text).expect("the folder is new"),
             }
-            let args = CheckArgs { file, online: refused, json: true };
+            let args = CheckArgs { file, online: refused, json: true, schema: false };
             let refuse = |_: &Config| {
                 vec![Trial { what: "source \"a\"".into(), outcome: Err("refused".into()) }]
             };

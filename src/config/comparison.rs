@@ -1,6 +1,6 @@
 //! `">= 20%"` → a condition on a measure, in the measure's own unit.
 
-use crate::domain::rules::{Condition, Measure, Op, Unit};
+use crate::domain::rules::{Condition, Measure, Op, Threshold, Unit};
 
 use super::duration::parse_duration;
 use super::names;
@@ -8,16 +8,8 @@ use super::names;
 /// What is wrong, and what to write instead.
 pub type Wrong = (String, String);
 
-/// Measures that the product will have.
-pub const LATER: [&str; 7] = [
-    "suspect",
-    "recovered",
-    "exhausted",
-    "abandoned",
-    "since_success",
-    "since_delivery",
-    "inactive",
-];
+/// A window that differs from the one before by more was hardly measured.
+const MOST_TIMES: f64 = 10_000.0;
 
 /// The longer operators first: `>` begins `>=`.
 const OPS: [(&str, Op); 6] =
@@ -36,23 +28,43 @@ pub fn suggest_measure(name: &str) -> String {
 
 /// Reads a comparison; without an operator `>=`.
 pub fn parse(measure: Measure, text: &str) -> Result<Condition, Wrong> {
-    let text = text.trim();
-    if text.contains("previous") {
-        let hint = "compare with a number".to_string();
-        return Err((
-            "uses `N x previous`, which is not available in this version yet".into(),
-            hint,
-        ));
+    let (op, number) = operator(text.trim())?;
+    if number.contains("previous") {
+        let threshold = Threshold::TimesPrevious(times_previous(measure, op, number)?);
+        return Ok(Condition { measure, op, threshold });
     }
-    let (op, number) = operator(text)?;
-    let threshold = match measure.unit() {
+    let number = match measure.unit() {
         Unit::Count => count(number),
         Unit::Share => share(number),
         Unit::Seconds => parse_duration(number)
             .map(|duration| duration.as_secs() as f64)
             .map_err(|(_, hint)| ("is no duration".into(), hint)),
     }?;
-    Ok(Condition { measure, op, threshold })
+    Ok(Condition { measure, op, threshold: Threshold::Number(number) })
+}
+
+/// `3 x previous`: the same measure in the window before.
+fn times_previous(measure: Measure, op: Op, text: &str) -> Result<f64, Wrong> {
+    if !measure.is_windowed() {
+        let why = "has no window before: the measure is as it is now";
+        return Err((why.into(), "compare with a number, or use `failures`, say".into()));
+    }
+    let written = text.strip_suffix("previous").and_then(|rest| rest.trim_end().strip_suffix('x'));
+    let times = written.and_then(|times| times.trim_end().parse::<f64>().ok());
+    match times {
+        Some(times) if times > 0.0 && times <= MOST_TIMES => Ok(times),
+        Some(_) => {
+            let hint = format!("write a number above 0, and {MOST_TIMES} at most");
+            Err(("is no multiple of the window before".into(), hint))
+        }
+        None => {
+            let digits: String = text.chars().filter(|c| c.is_ascii_digit() || *c == '.').collect();
+            let times = digits.parse::<f64>().ok().filter(|times| *times > 0.0).unwrap_or(3.0);
+            let times = if text.contains('%') { times / 100.0 } else { times };
+            let hint = format!("write `\"{} {times} x previous\"`", op.as_str());
+            Err(("is no multiple of the window before".into(), hint))
+        }
+    }
 }
 
 fn operator(text: &str) -> Result<(Op, &str), Wrong> {
@@ -108,7 +120,12 @@ mod tests {
 
     fn check(measure: Measure, text: &str, expected: &str) {
         let found = match parse(measure, text) {
-            Ok(condition) => format!("{} {}", condition.op.as_str(), condition.threshold),
+            Ok(condition) => match condition.threshold {
+                Threshold::Number(number) => format!("{} {number}", condition.op.as_str()),
+                Threshold::TimesPrevious(times) => {
+                    format!("{} {times} times", condition.op.as_str())
+                }
+            },
             Err((why, hint)) => format!("{why}; {hint}"),
         };
         assert_eq!(found, expected, "{text}");
@@ -143,10 +160,29 @@ mod tests {
         check(Measure::Failures, "-1", "is no count; write a whole number, as in \">= 5\"");
         check(Measure::OldestOpen, "10", "is no duration; write `10s` or `10m`");
         check(Measure::Open, "=> 3", "begins with no operator; write `>=`");
+    }
+
+    #[test]
+    fn the_window_before_is_compared_with() {
+        check(Measure::Failures, "> 3 x previous", "> 3 times");
+        check(Measure::Deliveries, "< 0.5 x previous", "< 0.5 times");
+        check(Measure::FailureRate, "2.5x previous", ">= 2.5 times");
+        let wrong = |text: &str, hint: &str| {
+            let told = format!("is no multiple of the window before; write {hint}");
+            check(Measure::Failures, text, &told);
+        };
+        wrong("> previous", "`\"> 3 x previous\"`");
+        wrong("> 4 previous", "`\"> 4 x previous\"`");
+        wrong("> 2.5 * previous", "`\"> 2.5 x previous\"`");
+        wrong(">= 300% x previous", "`\">= 3 x previous\"`");
+        wrong("previous x 3", "`\">= 3 x previous\"`");
+        wrong("0 x previous", "a number above 0, and 10000 at most");
+        wrong("-2 x previous", "a number above 0, and 10000 at most");
         check(
             Measure::Open,
             "3 x previous",
-            "uses `N x previous`, which is not available in this version yet; compare with a number",
+            "has no window before: the measure is as it is now; \
+             compare with a number, or use `failures`, say",
         );
     }
 }

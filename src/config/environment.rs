@@ -4,6 +4,7 @@
 //! `$${` writes a literal `${`; every other `$` stands for itself, so that
 //! passwords need no care.
 
+use super::decode::ReadFile;
 use super::mask::Mask;
 use super::names;
 use super::report::Mistake;
@@ -11,6 +12,62 @@ use super::yaml::{Kind, Node, Scalar};
 
 /// Looks up a variable of the environment.
 pub type Lookup<'a> = &'a dyn Fn(&str) -> Option<String>;
+
+/// What a variable is that the environment lacks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unset {
+    Wrong,
+    /// Where a secret or an address should be, as if it were understood.
+    Forgiven,
+}
+
+/// Parts of the file that only matter to whoever speaks to somebody.
+const OUTSIDE: [&str; 5] = ["receivers", "heartbeat", "store", "auth_token", "auth_token_file"];
+
+/// Marks the secrets and addresses that are not to be had as understood already.
+pub fn forgive(tree: &mut Node, env: Lookup<'_>, read_file: ReadFile<'_>) {
+    let Kind::Map(entries) = &mut tree.kind else { return };
+    for (key, node) in entries {
+        let is_outside = OUTSIDE.contains(&key.name.as_str());
+        if is_outside || key.name == "sources" {
+            forgive_below(&key.name, node, is_outside, &|name, scalar| {
+                if name.ends_with("_file") {
+                    return read_file(&scalar.value).is_err();
+                }
+                let wrong = fill(&mut scalar.clone(), env, &mut Mask::unread());
+                wrong.iter().any(|(message, _)| message.ends_with(NOT_SET))
+            });
+        }
+    }
+}
+
+/// `is_outside`: any value; else only the keys of sources.
+fn forgive_below(
+    name: &str,
+    node: &mut Node,
+    is_outside: bool,
+    is_missing: &dyn Fn(&str, &Scalar) -> bool,
+) {
+    match &mut node.kind {
+        Kind::Map(entries) => {
+            for (key, value) in entries {
+                forgive_below(&key.name, value, is_outside, is_missing);
+            }
+        }
+        Kind::List(items) => {
+            items.iter_mut().for_each(|item| forgive_below(name, item, is_outside, is_missing));
+        }
+        Kind::Scalar(scalar) => {
+            let may_miss = name.starts_with("api_key") || (is_outside && name != "name");
+            if may_miss && is_missing(name, scalar) {
+                node.kind = Kind::Broken;
+            }
+        }
+        Kind::Broken => {}
+    }
+}
+
+const NOT_SET: &str = "is not set in the environment";
 
 /// Replaces every variable under `node`; what was put in is added to `mask`.
 pub fn replace(node: &mut Node, env: Lookup<'_>, mask: &mut Mask) -> Vec<Mistake> {
@@ -76,7 +133,7 @@ fn look_up(name: &str, closed: bool, env: Lookup<'_>) -> Result<String, (String,
         return Err((message, "write `${NAME}`, or `$${` for a literal `${`".into()));
     }
     env(name).ok_or_else(|| {
-        let message = format!("the variable `{name}` is not set in the environment");
+        let message = format!("the variable `{name}` {NOT_SET}");
         (message, format!("set it: `export {name}=…`"))
     })
 }

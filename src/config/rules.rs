@@ -17,7 +17,7 @@ use super::names;
 use super::sources::{is_http, name};
 use super::yaml::shorten;
 
-const RULE: Shape = Shape {
+pub const RULE: Shape = Shape {
     what: "a rule",
     known: &[
         "name",
@@ -168,10 +168,6 @@ fn conditions(d: &mut Decoder<'_>, entry: Entry<'_>) -> Vec<Condition> {
     }
     let mut found = Vec::new();
     for ((key, _), value) in fields.entries.iter().zip(fields.iter()) {
-        if comparison::LATER.contains(&key.name.as_str()) {
-            d.later(key.at, &key.name);
-            continue;
-        }
         match comparison::measure(&key.name) {
             Some(measure) => found.extend(condition(d, measure, value)),
             None => {
@@ -195,21 +191,6 @@ fn condition(d: &mut Decoder<'_>, measure: Measure, entry: Entry<'_>) -> Option<
     }
 }
 
-/// Whether a measure counts over the rule's window, not over the look-back.
-pub fn is_windowed(measure: Measure) -> bool {
-    match measure {
-        Measure::Open | Measure::OldestOpen | Measure::Streak => false,
-        Measure::Deliveries
-        | Measure::Failures
-        | Measure::FailureRate
-        | Measure::Conversions
-        | Measure::Hosts
-        | Measure::Affiliates
-        | Measure::Offers
-        | Measure::Postbacks => true,
-    }
-}
-
 /// Required where a measure counts over it, and a multiple of `evaluate_every`:
 /// a row leaves a window at a moment at which the rule is evaluated.
 fn over(
@@ -220,7 +201,7 @@ fn over(
 ) -> Duration {
     let Some(entry) = fields.get("over") else {
         let mut conditions = levels.iter().flat_map(|level| &level.conditions);
-        if let Some(condition) = conditions.find(|condition| is_windowed(condition.measure)) {
+        if let Some(condition) = conditions.find(|condition| condition.measure.is_windowed()) {
             let message = format!(
                 "`over` is missing, and `{}` counts over a window",
                 condition.measure.as_str()
@@ -241,13 +222,28 @@ fn over(
         let hint = format!("write `over: {}`", write_duration(Duration::from_secs(next)));
         d.wrong(entry.at, message, hint);
     }
+    within_lookback(d, entry, (over, step), levels, around);
+    over
+}
+
+/// The windows that it compares, that before included, are read at the start.
+fn within_lookback(
+    d: &mut Decoder<'_>,
+    entry: Entry<'_>,
+    (over, step): (Duration, u64),
+    levels: &[Level],
+    around: &Around<'_>,
+) {
+    let mut conditions = levels.iter().flat_map(|level| &level.conditions);
+    let windows = if conditions.any(|one| one.threshold.number().is_none()) { 2 } else { 1 };
     let lookback = around.sources.iter().map(|source| source.lookback).min();
-    if let Some(lookback) = lookback.filter(|lookback| over > *lookback) {
-        let message = format!("`over: {}` reaches beyond the look-back", d.show(entry));
-        let hint = format!("write `over: {}` at most", write_duration(lookback));
+    if let Some(lookback) = lookback.filter(|lookback| over * windows > *lookback) {
+        let what = if windows == 2 { "reaches, with the window before it," } else { "reaches" };
+        let message = format!("`over: {}` {what} beyond the look-back", d.show(entry));
+        let most = Duration::from_secs(lookback.as_secs() / u64::from(windows) / step * step);
+        let hint = format!("write `over: {}` at most", write_duration(most));
         d.wrong(entry.at, message, hint);
     }
-    over
 }
 
 /// [`DEFAULT_OVER`], as a multiple of `evaluate_every` like any other window.

@@ -3,13 +3,13 @@
 use std::time::Duration;
 
 use crate::domain::policy::{Route, SourcePolicy};
-use crate::domain::rules::{Condition, Level, Measure, Op, Rule};
+use crate::domain::rules::{Condition, Level, Measure, Op, Rule, Threshold};
 
 use super::decode::{Decoder, Fields};
 use super::duration::write_duration;
 use super::receivers::Placed;
 use super::report::Place;
-use super::rules::{Around, BUILT_IN, is_windowed};
+use super::rules::{Around, BUILT_IN};
 
 /// A rule on its own, and against the sources.
 pub fn of_rule(d: &mut Decoder<'_>, fields: &Fields<'_>, rule: &Rule, around: &Around<'_>) {
@@ -17,12 +17,13 @@ pub fn of_rule(d: &mut Decoder<'_>, fields: &Fields<'_>, rule: &Rule, around: &A
     let conditions = || rule.levels.iter().flat_map(|level| &level.conditions);
     for level in &rule.levels {
         rate_without_floor(d, at, level);
+        spike_without_floor(d, at, level);
     }
     conditions().for_each(|condition| never_or_always(d, at, condition, around.sources));
     let slowest = around.sources.iter().map(|source| source.poll_every).max();
     let two = slowest.map(|slowest| slowest * 2);
     if let Some(two) = two.filter(|two| rule.over < *two)
-        && conditions().any(|condition| is_windowed(condition.measure))
+        && conditions().any(|condition| condition.measure.is_windowed())
     {
         let at = fields.get("over").map_or(at, |entry| entry.at);
         let message = format!("`over: {}` is shorter than two polls", write_duration(rule.over));
@@ -32,19 +33,52 @@ pub fn of_rule(d: &mut Decoder<'_>, fields: &Fields<'_>, rule: &Rule, around: &A
 }
 
 fn rate_without_floor(d: &mut Decoder<'_>, at: Place, level: &Level) {
-    let has = |wanted: &[Measure]| {
-        level.conditions.iter().any(|condition| {
-            wanted.contains(&condition.measure) && matches!(condition.op, Op::Gt | Op::Ge | Op::Eq)
-        })
-    };
-    let floors = [Measure::Deliveries, Measure::Failures, Measure::Conversions];
-    if has(&[Measure::FailureRate]) && !has(&floors) {
+    let mut conditions = level.conditions.iter();
+    let is_rate = conditions.any(|one| one.measure == Measure::FailureRate && is_rising(one.op));
+    if is_rate && !has_floor(level) {
         let message = format!(
             "level `{}` compares `failure_rate` alone: one failure of one delivery is 100 %",
             level.severity
         );
         d.warn(at, message, "add `failures: \">= 5\"` or `deliveries: \">= 20\"`");
     }
+}
+
+/// Three times next to nothing is next to nothing.
+fn spike_without_floor(d: &mut Decoder<'_>, at: Place, level: &Level) {
+    let mut conditions = level.conditions.iter();
+    let spike = conditions.find(|one| is_rising(one.op) && one.threshold.number().is_none());
+    if let Some(spike) = spike.filter(|_| !has_floor(level)) {
+        let name = spike.measure.as_str();
+        let message = format!(
+            "level `{}` compares `{name}` with the window before alone: after a quiet window \
+             one failure is a spike",
+            level.severity
+        );
+        d.warn(at, message, "add `failures: \">= 5\"` or `deliveries: \">= 20\"`");
+    }
+}
+
+fn is_rising(op: Op) -> bool {
+    matches!(op, Op::Gt | Op::Ge | Op::Eq)
+}
+
+/// Whether a count must reach a number of its own.
+fn has_floor(level: &Level) -> bool {
+    level.conditions.iter().any(|condition| {
+        let is_number = condition.threshold.number().is_some_and(|number| number > 0.0);
+        let is_count = matches!(
+            condition.measure,
+            Measure::Deliveries
+                | Measure::Failures
+                | Measure::Conversions
+                | Measure::Recovered
+                | Measure::Exhausted
+                | Measure::Abandoned
+                | Measure::Open
+        );
+        is_number && is_count && is_rising(condition.op)
+    })
 }
 
 fn never_or_always(
@@ -54,21 +88,28 @@ fn never_or_always(
     sources: &[SourcePolicy],
 ) {
     let name = condition.measure.as_str();
-    if condition.threshold == 0.0 && condition.op == Op::Ge {
+    let Threshold::Number(threshold) = condition.threshold else { return };
+    if threshold == 0.0 && condition.op == Op::Ge {
         let message = format!("`{name}` is always at least 0");
         d.warn(at, message, format!("write `{name}: \"> 0\"`, or remove it"));
     }
-    if condition.threshold == 0.0 && condition.op == Op::Lt {
+    if threshold == 0.0 && condition.op == Op::Lt {
         d.warn(at, format!("`{name}` is never below 0"), "remove the rule, or compare otherwise");
     }
     let off = sources.iter().map(|source| f64::from(source.deactivates_after)).reduce(f64::max);
-    let beyond = off.is_some_and(|off| {
-        condition.threshold > off || condition.threshold == off && condition.op == Op::Gt
-    });
-    let rising = matches!(condition.op, Op::Ge | Op::Gt | Op::Eq);
-    if condition.measure == Measure::Streak && rising && beyond {
+    let beyond =
+        off.is_some_and(|off| threshold > off || threshold == off && condition.op == Op::Gt);
+    if condition.measure == Measure::Streak && is_rising(condition.op) && beyond {
         let message = "`streak` does not get so far: the network switches the postback off before";
         d.warn(at, message, "write a number below `deactivates_after`");
+    }
+    let lookback = sources.iter().map(|source| source.lookback).min();
+    let is_since = matches!(condition.measure, Measure::SinceSuccess | Measure::SinceDelivery);
+    if let Some(lookback) = lookback.filter(|lookback| threshold > lookback.as_secs_f64())
+        && is_since
+    {
+        let message = format!("`{name}` is not known beyond the look-back");
+        d.warn(at, message, format!("write `{}` at most", write_duration(lookback)));
     }
 }
 
@@ -76,7 +117,7 @@ fn never_or_always(
 fn blind_measures(d: &mut Decoder<'_>, at: Place, rule: &Rule, sources: &[SourcePolicy]) {
     let conditions = || rule.levels.iter().flat_map(|level| &level.conditions);
     let uses = |measure| conditions().any(|condition| condition.measure == measure);
-    for measure in [Measure::FailureRate, Measure::Streak] {
+    for measure in Measure::ALL.into_iter().filter(|measure| measure.needs_successes()) {
         if uses(measure) && !sources.is_empty() && sources.iter().all(|source| !source.successes) {
             let message = format!("`{}` is unknown where successes are off", measure.as_str());
             d.warn(at, message, "write `successes: read` at the source, or remove the rule");

@@ -260,6 +260,21 @@ impl Alert {
         }
     }
 
+    /// Whether its condition held when it was last known.
+    pub fn holds(&self) -> bool {
+        self.levels.iter().any(|(_, phase)| matches!(phase, Phase::Firing { .. }))
+    }
+
+    /// `None` while pending.
+    pub fn fired_at(&self) -> Option<Timestamp> {
+        match self.status {
+            Status::Pending => None,
+            Status::Firing { fired_at, .. }
+            | Status::Quiet { fired_at, .. }
+            | Status::Ended { fired_at, .. } => Some(fired_at),
+        }
+    }
+
     pub fn has_ended(&self) -> bool {
         matches!(self.status, Status::Ended { .. })
     }

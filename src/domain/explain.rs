@@ -162,10 +162,6 @@ pub enum Gate {
     Inhibited {
         by: String,
     },
-    /// What explained it ended: it waits a little more.
-    NoLongerInhibited {
-        until: At,
-    },
     Muted {
         by: String,
     },

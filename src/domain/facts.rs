@@ -81,6 +81,9 @@ pub struct Facts {
     /// By the network's time, stored before the first request: what it did before is
     /// not ours to count. `None` until then.
     pub first_read_at: Option<Timestamp>,
+    /// Whether the history was given whole: before its first row nothing happened, so
+    /// that windows which reach back before it are known. Never stored.
+    pub is_all_given: bool,
     pub dims: DimsTable,
     pub offer_names: HashMap<u64, String>,
     pub affiliate_names: HashMap<u64, String>,
@@ -225,6 +228,7 @@ impl Facts {
     /// From when on the successes of every scope were read without a gap.
     pub fn successes_since(&self) -> Timestamp {
         let since = self.coverage.values().map(|coverage| match coverage.are_successes_read {
+            true if self.is_all_given => Timestamp(i64::MIN),
             true => coverage.since,
             false => Timestamp(i64::MAX),
         });

@@ -103,6 +103,8 @@ pub enum AlertStatus {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Reading {
     pub measure: String,
+    /// In the measure's unit; of a value between bounds the lower one.
+    pub number: f64,
     pub value: String,
     pub threshold: String,
 }

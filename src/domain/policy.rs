@@ -53,9 +53,9 @@ impl Policy {
         self.sources.iter().find(|source| source.name == name)
     }
 
-    /// The longest window of any rule: how far back successes are needed at once.
+    /// How far back any rule looks: so far successes are needed at once.
     pub fn longest_window(&self) -> Duration {
-        self.rules.iter().map(|rule| rule.over).max().unwrap_or_default()
+        self.rules.iter().map(Rule::reach).max().unwrap_or_default()
     }
 }
 

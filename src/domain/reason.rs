@@ -34,6 +34,9 @@ pub enum Reason {
     Other,
 }
 
+/// Stands for the text of a try that a history no longer tells of.
+pub const UNTOLD: &str = "(not told)";
+
 /// Go's wordings, lower case, and others that mean the same. The first that
 /// occurs decides: specific ones come before those that they may contain.
 const WORDINGS: &[(Reason, &[&str])] = &[
@@ -128,6 +131,9 @@ impl Reason {
     /// An answer's status decides where there is one; else the error's wording;
     /// else whether `payload` could be called at all. `Other` where nothing tells.
     pub fn classify(debug_information: &str, payload: &str) -> Reason {
+        if debug_information == UNTOLD {
+            return Reason::Unseen;
+        }
         let status = status(debug_information);
         match status {
             Some(403) if is_bot_wall(debug_information) => return Reason::Challenge,

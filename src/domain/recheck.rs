@@ -9,7 +9,7 @@ use super::coverage::Span;
 use super::delivery::Delivery;
 use super::facts::Facts;
 use super::policy::{Policy, Scope, SourcePolicy};
-use super::rules::Measure;
+use super::rules::{Measure, Rule};
 use super::state::SourceState;
 use super::time::Timestamp;
 use super::window::Windows;
@@ -137,10 +137,10 @@ pub struct Look {
 /// The streaks near a rule's threshold that a success before what was read may
 /// have broken, and how much further back to look.
 pub fn looks(policy: &Policy, source: &SourcePolicy, state: &SourceState) -> Vec<Look> {
-    let thresholds = policy.rules.iter().flat_map(|rule| &rule.levels);
-    let thresholds = thresholds.flat_map(|level| &level.conditions);
-    let streaks = thresholds.filter(|condition| condition.measure == Measure::Streak);
-    let least = streaks.map(|condition| condition.threshold).min_by(f64::total_cmp);
+    let conditions = policy.rules.iter().flat_map(Rule::conditions);
+    let streaks = conditions.filter(|condition| condition.measure == Measure::Streak);
+    let thresholds = streaks.filter_map(|condition| condition.threshold.number());
+    let least = thresholds.min_by(f64::total_cmp);
     let (Some(least), Some(windows), true) = (least, &state.windows, source.successes) else {
         return Vec::new();
     };

@@ -6,7 +6,11 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+mod ages;
 pub mod evaluate;
+mod measure;
+
+pub use measure::{Measure, Unit};
 
 /// One rule of `rules.yaml`; it makes one alert for each group.
 #[derive(Debug, Clone, PartialEq)]
@@ -32,14 +36,42 @@ pub struct Rule {
 }
 
 impl Rule {
-    /// Every measure that any of its levels compares.
-    pub fn measures(&self) -> impl Iterator<Item = Measure> + '_ {
-        self.levels.iter().flat_map(|level| &level.conditions).map(|condition| condition.measure)
+    /// Every comparison of any of its levels.
+    pub fn conditions(&self) -> impl Iterator<Item = &Condition> + '_ {
+        self.levels.iter().flat_map(|level| &level.conditions)
     }
 
-    /// Whether a cure needs the proof of a success: an alert on failures does.
+    /// Every measure that any of its levels compares.
+    pub fn measures(&self) -> impl Iterator<Item = Measure> + '_ {
+        self.conditions().map(|condition| condition.measure)
+    }
+
+    /// Whether any of its levels compares `measure`.
+    pub fn uses(&self, measure: Measure) -> bool {
+        self.measures().any(|used| used == measure)
+    }
+
+    /// Whether it is about failures: then a cure needs the proof of a success.
     pub fn needs_proof(&self) -> bool {
-        self.measures().any(|measure| measure != Measure::Deliveries)
+        self.measures().any(Measure::is_of_failures)
+    }
+
+    /// Whether any of its levels compares with the window before.
+    pub fn compares_previous(&self) -> bool {
+        self.conditions().any(|condition| condition.threshold.number().is_none())
+    }
+
+    /// How far back its windows begin, that before included.
+    pub fn windows_reach(&self) -> Duration {
+        if self.compares_previous() { self.over * 2 } else { self.over }
+    }
+
+    /// How far back successes must be known for its answer to be known.
+    pub fn reach(&self) -> Duration {
+        let ages = self.conditions().filter(|one| one.measure.is_age());
+        let ages = ages.filter(|one| one.measure.needs_successes());
+        let longest = ages.filter_map(|one| one.threshold.number()).fold(0.0, f64::max);
+        self.windows_reach().max(Duration::from_secs(longest as u64))
     }
 }
 
@@ -52,12 +84,30 @@ pub struct Level {
 }
 
 /// `measure op threshold`.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Condition {
     pub measure: Measure,
     pub op: Op,
+    pub threshold: Threshold,
+}
+
+/// What a measure is compared with.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Threshold {
     /// A count, a share (0.2 for `20%`) or seconds, as the measure's unit says.
-    pub threshold: f64,
+    Number(f64),
+    /// So many times the same measure over the window before, `(at − 2·over, at − over]`.
+    TimesPrevious(f64),
+}
+
+impl Threshold {
+    /// The number, where it is fixed.
+    pub fn number(self) -> Option<f64> {
+        match self {
+            Threshold::Number(number) => Some(number),
+            Threshold::TimesPrevious(_) => None,
+        }
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -83,89 +133,6 @@ impl Severity {
 impl fmt::Display for Severity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(self.as_str())
-    }
-}
-
-/// A number that rules compare.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Measure {
-    /// All deliveries of the window.
-    Deliveries,
-    /// Those that failed at least once, whether or not they recovered since.
-    Failures,
-    /// failures / deliveries.
-    FailureRate,
-    /// Distinct conversion ids among the failures.
-    Conversions,
-    /// Deliveries failing now, over the whole look-back.
-    Open,
-    /// Age of the oldest of those, seconds.
-    OldestOpen,
-    /// Failures in a row of one postback; the group's largest.
-    Streak,
-    /// Distinct hosts among the failures; likewise the next three.
-    Hosts,
-    Affiliates,
-    Offers,
-    Postbacks,
-}
-
-/// What a measure counts in, and how its thresholds are written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Unit {
-    Count,
-    /// 0 to 1, written `20%`.
-    Share,
-    /// Written `15m`.
-    Seconds,
-}
-
-impl Measure {
-    pub const ALL: [Measure; 11] = [
-        Measure::Deliveries,
-        Measure::Failures,
-        Measure::FailureRate,
-        Measure::Conversions,
-        Measure::Open,
-        Measure::OldestOpen,
-        Measure::Streak,
-        Measure::Hosts,
-        Measure::Affiliates,
-        Measure::Offers,
-        Measure::Postbacks,
-    ];
-
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Measure::Deliveries => "deliveries",
-            Measure::Failures => "failures",
-            Measure::FailureRate => "failure_rate",
-            Measure::Conversions => "conversions",
-            Measure::Open => "open",
-            Measure::OldestOpen => "oldest_open",
-            Measure::Streak => "streak",
-            Measure::Hosts => "hosts",
-            Measure::Affiliates => "affiliates",
-            Measure::Offers => "offers",
-            Measure::Postbacks => "postbacks",
-        }
-    }
-
-    pub fn unit(self) -> Unit {
-        match self {
-            Measure::FailureRate => Unit::Share,
-            Measure::OldestOpen => Unit::Seconds,
-            Measure::Deliveries
-            | Measure::Failures
-            | Measure::Conversions
-            | Measure::Open
-            | Measure::Streak
-            | Measure::Hosts
-            | Measure::Affiliates
-            | Measure::Offers
-            | Measure::Postbacks => Unit::Count,
-        }
     }
 }
 
@@ -246,6 +213,9 @@ pub struct Glob(pub String);
 
 impl Glob {
     pub fn matches(&self, text: &str) -> bool {
+        if !self.0.contains(['*', '?']) {
+            return self.0 == text;
+        }
         let pattern: Vec<char> = self.0.chars().collect();
         let text: Vec<char> = text.chars().collect();
         let (mut p, mut t) = (0, 0);

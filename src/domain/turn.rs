@@ -7,9 +7,10 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use super::alert::AlertKey;
+use super::alert::{Alert, AlertKey};
 use super::delivery::{Delivery, Row};
 use super::facts::{Entry, PostbackState};
+use super::notify::gate::explains_still;
 use super::notify::plan::{self, BatchKey};
 use super::outgoing::{Outcome, Outgoing};
 use super::policy::{Policy, SourcePolicy};
@@ -73,7 +74,7 @@ pub enum WholeSpan {
 
 /// What a turn counted for the metrics: how the rows of a page compared with what
 /// was known, and how the rules were judged.
-#[derive(Debug, Default, Clone, PartialEq, Eq)]
+#[derive(Debug, Default, Clone, PartialEq)]
 pub struct Tally {
     pub new: u64,
     pub changed: u64,
@@ -84,12 +85,16 @@ pub struct Tally {
     pub repeats: u64,
     /// By the rules' places in the policy, where moments were judged.
     pub rules: Vec<RuleTally>,
+    /// Alerts that fired, escalated or ended, each as it stood then, in order.
+    pub alerts: Vec<Alert>,
 }
 
 /// What judging a rule came to.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub struct RuleTally {
-    /// Groups whose answer was unknown.
+    /// Groups that were judged.
+    pub judged: u64,
+    /// Those whose answer was unknown.
     pub unknown: u64,
     /// How long it took, by the stopwatch that came in with the news.
     pub took: Duration,
@@ -186,6 +191,9 @@ impl Turn<'_> {
             let changed_at = if before.is_some() { told_at } else { Timestamp(0) };
             let state = PostbackState { is_active, changed_at };
             source.facts.postbacks.insert(id, state);
+            if let Some(windows) = &mut source.windows {
+                windows.note_status(&source.facts, id);
+            }
             let source_name = source_name.to_owned();
             self.changes.records.push(Record::Postback { source: source_name.clone(), id, state });
             if !is_active {
@@ -221,13 +229,13 @@ impl Turn<'_> {
     /// An ended alert stays until everybody who has to hear of it was written to.
     fn forget_ended_alerts(&mut self) {
         let state = &mut *self.state;
-        let alerts = &mut self.alerts;
+        let (alerts, now, policy) = (&mut self.alerts, self.now, self.policy);
         state.alerts.retain(|key, alert| {
             let is_waited_for = state
                 .batches
                 .values()
                 .any(|batch| batch.members.get(key).is_some_and(|told| *told != plan::Told::Ended));
-            let stays = !alert.is_over() || is_waited_for;
+            let stays = !alert.is_over() || is_waited_for || explains_still(now, policy, alert);
             if !stays {
                 alerts.insert(key.clone());
             }

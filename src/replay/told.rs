@@ -20,18 +20,35 @@ pub struct Told {
 /// One life of an alert: from when it fired to its end.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ToldAlert {
+    pub key: AlertKey,
     pub source: String,
     pub rule: String,
     /// The highest that it reached.
     pub severity: Severity,
+    /// As of then; likewise the summary and the cause.
     pub labels: BTreeMap<String, String>,
     pub summary: String,
+    pub cause: Option<Cause>,
+    /// As of its firing: of the first condition of the level that fired.
+    pub value: Option<f64>,
     pub began_at: Timestamp,
     pub fired_at: Timestamp,
+    /// Found in data that an outage had kept back.
+    pub is_late: bool,
     /// `None` while it lasts.
     pub resolved_at: Option<Timestamp>,
     pub ended: Option<AlertEnd>,
-    pub cause: Option<Cause>,
+}
+
+impl ToldAlert {
+    /// `resolved`, `expired`, …; `None` while it lasts.
+    pub fn ended_word(&self) -> Option<&'static str> {
+        self.ended.map(|how| match how {
+            AlertEnd::Resolved => "resolved",
+            AlertEnd::Expired => "expired",
+            AlertEnd::Removed => "removed",
+        })
+    }
 }
 
 /// One message to one receiver.
@@ -49,40 +66,48 @@ pub(super) struct Collector {
     told: Told,
     /// The last life of each alert.
     lives: HashMap<AlertKey, usize>,
+    /// By life: its labels as messages tell them now.
+    labels: Vec<Vec<(String, String)>>,
     notices: HashSet<String>,
 }
 
 impl Collector {
-    pub(super) fn alert(&mut self, key: &AlertKey, alert: &Alert) {
-        let (severity, began_at, fired_at, end) = match alert.status {
+    pub(super) fn alert(&mut self, alert: &Alert) {
+        let key = &alert.key;
+        let (severity, began_at, fired_at, is_late, end) = match alert.status {
             Status::Pending => return,
-            Status::Firing { severity, began_at, fired_at, .. }
-            | Status::Quiet { severity, began_at, fired_at, .. } => {
-                (severity, began_at, fired_at, None)
+            Status::Firing { severity, began_at, fired_at, is_late }
+            | Status::Quiet { severity, began_at, fired_at, is_late } => {
+                (severity, began_at, fired_at, is_late, None)
             }
-            Status::Ended { severity, began_at, fired_at, how, ended_at, .. } => {
-                (severity, began_at, fired_at, Some((how, ended_at)))
+            Status::Ended { severity, began_at, fired_at, is_late, how, ended_at } => {
+                (severity, began_at, fired_at, is_late, Some((how, ended_at)))
             }
         };
         let Some(story) = &alert.story else { return };
         let place = self.lives.get(key).copied();
         let is_same = |place: &usize| self.told.alerts[*place].fired_at == fired_at;
         let place = place.filter(is_same).unwrap_or_else(|| {
+            self.labels.push(Vec::new());
             self.told.alerts.push(ToldAlert {
+                key: key.clone(),
                 source: key.source.clone(),
                 rule: key.rule.clone(),
                 severity,
                 labels: BTreeMap::new(),
                 summary: String::new(),
+                cause: None,
+                value: story.readings.first().map(|reading| reading.number),
                 began_at,
                 fired_at,
+                is_late,
                 resolved_at: None,
                 ended: None,
-                cause: None,
             });
             self.told.alerts.len() - 1
         });
         self.lives.insert(key.clone(), place);
+        self.labels[place] = story.labels.clone().into_iter().collect();
         let life = &mut self.told.alerts[place];
         if severity > life.severity || life.labels.is_empty() {
             life.severity = severity;
@@ -99,10 +124,10 @@ impl Collector {
             return;
         }
         let place = |facts: &crate::domain::notify::AlertFacts| {
-            self.told.alerts.iter().rposition(|life| {
+            self.told.alerts.iter().zip(&self.labels).rposition(|(life, labels)| {
                 life.rule == facts.rule
                     && life.fired_at == facts.fired_at
-                    && facts.labels.iter().all(|(name, value)| life.labels.get(name) == Some(value))
+                    && *labels == facts.labels
             })
         };
         self.told.messages.push(ToldMessage {

@@ -185,7 +185,7 @@ impl Plan {
 
 fn is_target(incident: &Incident, cast: &Cast, postback: &Postback) -> bool {
     let owner = postback.affiliate.map(|place| cast.affiliates[usize::from(place)].id);
-    postback.is_url()
+    (postback.is_url() || incident.kind == IncidentKind::Silence)
         && match &incident.target {
             Target::Affiliate(id) => owner == Some(*id),
             Target::Offer(id) => cast.offers.iter().any(|offer| offer.id == *id),

@@ -6,7 +6,7 @@ use super::*;
 
 use crate::domain::delivery::Row;
 use crate::domain::policy::{DeactivationCounts, Policy, Route, SourcePolicy, Timing};
-use crate::domain::rules::{Condition, Label, Level, Measure, Op, Rule, Severity};
+use crate::domain::rules::{Condition, Label, Level, Measure, Op, Rule, Severity, Threshold};
 use crate::domain::state::State;
 use crate::domain::time::Timestamp;
 use crate::domain::turn::{News, WholeSpan, turn};
@@ -21,7 +21,8 @@ const NOW: Timestamp = Timestamp(1_772_366_400);
 const HOSTILE: &str = "<script>alert(\"1\")</script>\\\n\u{202E}& co";
 
 fn policy() -> Policy {
-    let condition = Condition { measure: Measure::Failures, op: Op::Ge, threshold: 2.0 };
+    let condition =
+        Condition { measure: Measure::Failures, op: Op::Ge, threshold: Threshold::Number(2.0) };
     Policy {
         sources: vec![SourcePolicy::named("acme")],
         evaluate_every: Duration::from_secs(10),

@@ -2,18 +2,29 @@
 
 use postwatch::domain::facts::Facts;
 use postwatch::domain::policy::SourcePolicy;
-use postwatch::domain::rules::evaluate::{Moment, measure};
-use postwatch::domain::rules::{Glob, Label, Measure, Rule};
+use postwatch::domain::rules::evaluate::{Evaluation, Moment, measure};
+use postwatch::domain::rules::{Condition, Glob, Label, Measure, Op, Rule, Threshold};
 use postwatch::domain::window::Windows;
+use postwatch::domain::window::counts::Part;
 use postwatch::domain::window::group::Group;
 
 use super::world::{World, at_least, policy, rule};
+
+fn windowed() -> impl Iterator<Item = Measure> {
+    Measure::ALL.into_iter().filter(|measure| measure.is_windowed())
+}
+
+fn spike(measure: Measure) -> Condition {
+    Condition { measure, op: Op::Gt, threshold: Threshold::TimesPrevious(3.0) }
+}
 
 fn rules() -> Vec<Rule> {
     let all = || Measure::ALL.into_iter().map(|measure| at_least(measure, 1e9)).collect();
     let mut by_host = rule("by-host", 300, all());
     by_host.per = vec![Label::Affiliate, Label::Host];
+    by_host.levels[0].conditions.extend(windowed().map(spike));
     let mut by_reason = rule("by-reason", 60, all());
+    by_reason.levels[0].conditions.extend(windowed().map(spike));
     by_reason.per = vec![Label::Reason];
     let mut matching = rule("matching", 1200, all());
     matching.per = vec![Label::Postback];
@@ -34,13 +45,16 @@ fn picture(rules: &[Rule], policy: &SourcePolicy, facts: &Facts, windows: &Windo
         groups.sort();
         groups.dedup();
         let moment = Moment { at: windows.at, policy, facts, windows };
+        let evaluation = Evaluation::new(&moment, rule, window);
         for group in groups {
             for one in Measure::ALL {
                 let value = measure(&moment, rule, window, &group, one);
-                lines.push(format!("{} {group:?} {one:?} {value:?}", rule.name));
+                let previous = evaluation.previous(window.of(&group), one);
+                let previous = previous.filter(|_| rule.compares_previous());
+                lines.push(format!("{} {group:?} {one:?} {value:?} {previous:?}", rule.name));
             }
             let totals = window.totals(&group.labels);
-            let last = totals.map(|totals| (totals.last_success, totals.deliveries));
+            let last = totals.map(|totals| (totals.last_success, totals.deliveries(Part::Current)));
             let last = last.unwrap_or_default();
             lines.push(format!("{} {group:?} {last:?}", rule.name));
         }
@@ -86,6 +100,9 @@ fn moving_on_gives_the_same_as_counting_anew() {
         let mut world = World::new(policy(rules()));
         for round in 0..40 {
             events(&mut world, &mut chance, round);
+            if let Some(list) = &mut world.list {
+                list.insert(chance.u64(1..4), chance.u8(..4) > 0);
+            }
             world.pass(chance.i64(1..12) * 10);
             let Some(windows) = &world.source().windows else { continue };
             let (rules, source) = (&world.policy.rules, &world.policy.sources[0]);

@@ -9,7 +9,7 @@ use postwatch::domain::delivery::Row;
 use postwatch::domain::notify::Notice;
 use postwatch::domain::outgoing::Outcome;
 use postwatch::domain::policy::{Policy, Route, SourcePolicy, Timing};
-use postwatch::domain::rules::{Condition, Level, Measure, Op, Rule, Severity};
+use postwatch::domain::rules::{Condition, Level, Measure, Op, Rule, Severity, Threshold};
 use postwatch::domain::state::{Changes, Record, State};
 use postwatch::domain::time::Timestamp;
 use postwatch::domain::turn::{News, turn};
@@ -108,7 +108,7 @@ pub fn seconds(s: i64) -> Duration {
 
 /// `measure >= threshold`.
 pub fn at_least(measure: Measure, threshold: f64) -> Condition {
-    Condition { measure, op: Op::Ge, threshold }
+    Condition { measure, op: Op::Ge, threshold: Threshold::Number(threshold) }
 }
 
 /// A critical rule without delays.

@@ -123,7 +123,7 @@ pub fn hostile(text: &str) -> Notice {
     (alert.rule, alert.summary, alert.runbook) = (s(), s(), Some(s()));
     alert.labels = vec![(s(), s())];
     alert.notes = vec![s(), s()];
-    alert.readings = vec![Reading { measure: s(), value: s(), threshold: s() }];
+    alert.readings = vec![Reading { measure: s(), value: s(), number: 1.0, threshold: s() }];
     let part = Part { by: s(), value: s(), shown: s(), share: f64::NAN, usual: Some(f64::NAN) };
     alert.cause = Some(Cause {
         part: part.clone(),
@@ -162,7 +162,12 @@ fn sample(n: u32) -> Sample {
 }
 
 fn reading(measure: &str, value: &str, threshold: &str) -> Reading {
-    Reading { measure: measure.into(), value: value.into(), threshold: threshold.into() }
+    Reading {
+        measure: measure.into(),
+        value: value.into(),
+        number: 1.0,
+        threshold: threshold.into(),
+    }
 }
 
 fn pairs(pairs: &[(&str, &str)]) -> Vec<(String, String)> {

@@ -9,8 +9,8 @@ use crate::domain::delivery::Delivery;
 use crate::domain::dims::Dims;
 use crate::domain::facts::Facts;
 use crate::domain::notify::{Reading, Sample};
-use crate::domain::rules::evaluate::{Moment, in_a_row, is_read_whole, measure};
-use crate::domain::rules::{Label, Level, Measure, Rule, Severity, Unit};
+use crate::domain::rules::evaluate::{Evaluation, Moment, in_a_row, is_read_whole, measure};
+use crate::domain::rules::{Condition, Label, Level, Measure, Rule, Severity, Threshold, Unit};
 use crate::domain::summary::render_summary;
 use crate::domain::window::RuleWindow;
 use crate::domain::window::group::Group;
@@ -95,18 +95,16 @@ pub fn readings(
     group: &Group,
     level: &Level,
 ) -> Vec<Reading> {
+    let (evaluation, of) = (Evaluation::new(moment, rule, window), window.of(group));
     let conditions = level.conditions.iter();
     conditions
         .map(|condition| {
-            let value = measure(moment, rule, window, group, condition.measure);
+            let value = evaluation.value(of, condition.measure);
             Reading {
                 measure: condition.measure.as_str().to_owned(),
+                number: value.map_or(0.0, |bounds| bounds.least),
                 value: shown(condition.measure, value),
-                threshold: format!(
-                    "{} {}",
-                    condition.op.as_str(),
-                    shown_value(condition.measure.unit(), condition.threshold)
-                ),
+                threshold: shown_threshold(condition, evaluation.previous(of, condition.measure)),
             }
         })
         .collect()
@@ -265,6 +263,18 @@ fn shown(measure: Measure, value: Option<Bounds>) -> String {
         Some(Bounds { least, .. }) => {
             format!("at least {}", shown_value(measure.unit(), least))
         }
+    }
+}
+
+/// `>= 20 %`; `> 3 x previous (4)`, which says what the window before held.
+fn shown_threshold(condition: &Condition, previous: Option<f64>) -> String {
+    let (op, unit) = (condition.op.as_str(), condition.measure.unit());
+    match (condition.threshold, previous) {
+        (Threshold::Number(number), _) => format!("{op} {}", shown_value(unit, number)),
+        (Threshold::TimesPrevious(times), Some(previous)) => {
+            format!("{op} {times} x previous ({})", shown_value(unit, previous))
+        }
+        (Threshold::TimesPrevious(times), None) => format!("{op} {times} x previous"),
     }
 }
 

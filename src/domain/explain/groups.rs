@@ -4,15 +4,14 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::messages::Desk;
-use super::sees::{self, verdict_of};
+use super::sees;
 use super::{Answer, At, Explanation, GroupExplained, LevelExplained, Sees, Stand, Unknown};
 use crate::domain::alert::builtin::{self, SOURCE_BLIND};
 use crate::domain::alert::story::{shown_duration, tell};
-use crate::domain::alert::{Alert, AlertKey, Phase, Status};
-use crate::domain::alert::{EXPIRES_AFTER, Proof};
+use crate::domain::alert::{Alert, AlertKey, EXPIRES_AFTER, Phase, Proof, Status};
 use crate::domain::policy::{Policy, SourcePolicy};
-use crate::domain::rules::evaluate::{Moment, Verdict};
-use crate::domain::rules::{Label, Rule};
+use crate::domain::rules::evaluate::{Evaluation, Moment, Verdict};
+use crate::domain::rules::{Glob, Label, Level, Rule, Severity};
 use crate::domain::state::State;
 use crate::domain::time::Timestamp;
 use crate::domain::turn::evaluation::{has_switched_off_postback, proof};
@@ -150,7 +149,7 @@ impl<'a> Looks<'a> {
     fn rank(
         &self,
         found: &Found<'_>,
-    ) -> (Stand, Reverse<Option<crate::domain::rules::Severity>>, Reverse<u64>) {
+    ) -> (Stand, Reverse<Option<Severity>>, Reverse<u64>) {
         let severity = found.alert.and_then(Alert::severity);
         let near = self.moment(found, |moment, group, place| {
             sees::nearness(moment, self.rule, &moment.windows.rules[place], group)
@@ -220,15 +219,17 @@ impl<'a> Looks<'a> {
             let levels = found.alert.map(|alert| &alert.levels);
             levels.and_then(|levels| levels.get(place)).map_or(Phase::Inactive, |level| level.1)
         };
-        let level = |(number, level): (usize, &crate::domain::rules::Level)| {
+        let level = |(number, level): (usize, &Level)| {
             let conditions = self.moment(found, |moment, group, place| {
                 sees::conditions(moment, self.rule, &moment.windows.rules[place], level, group)
             });
             let verdict = self.moment(found, |moment, group, place| {
-                verdict_of(moment, self.rule, &moment.windows.rules[place], level, group)
+                let window = &moment.windows.rules[place];
+                let evaluation = Evaluation::new(moment, self.rule, window);
+                evaluation.verdicts(window.of(group)).get(number).copied()
             });
-            let verdict = match (verdict, self.place) {
-                (Some(verdict), _) => verdict,
+            let verdict = match (verdict.flatten(), self.place) {
+                (Some(verdict), _) => Answer::from(verdict),
                 (None, Some(_)) => Answer::Unknown,
                 (None, None) => self.built_in_verdict(found, number),
             };
@@ -374,7 +375,7 @@ fn clock(rule: &Rule, phase: Phase) -> String {
 }
 
 fn has(key: &AlertKey, label: &str, value: &str) -> bool {
-    let glob = crate::domain::rules::Glob(value.to_owned());
+    let glob = Glob(value.to_owned());
     match label {
         "source" => glob.matches(&key.source),
         _ => key.group.iter().any(|(l, text)| l.as_str() == label && glob.matches(text)),

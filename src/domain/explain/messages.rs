@@ -88,11 +88,6 @@ impl<'a> Desk<'a> {
             gates.push(say(Gate::NotFiring, "it does not fire".to_owned()));
         }
         gates.extend(self.closed_to(told));
-        if let Told::Freed { at } = known {
-            let until = at + batch.timing.min_gap;
-            let says = format!("what explained it ended; it waits until {until} for its own end");
-            gates.push(say(Gate::NoLongerInhibited { until: At(until) }, says));
-        }
         gates.extend(self.timing(stands, batch, known));
         gates.extend(self.outbox(batch));
         gates
@@ -187,7 +182,7 @@ fn say(gate: Gate, says: String) -> GateExplained {
 
 fn words(told: Told) -> String {
     match told {
-        Told::Nothing | Told::Inhibited | Told::Freed { .. } => "nothing".to_owned(),
+        Told::Nothing | Told::Inhibited => "nothing".to_owned(),
         Told::Firing(severity) => format!("firing, {severity}"),
         Told::Ended => "its end".to_owned(),
     }

@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use super::{Answer, At, ConditionExplained, Sees};
 use crate::domain::alert::story::{readings, shown_duration, shown_value};
 use crate::domain::policy::{Policy, SourcePolicy};
-use crate::domain::rules::evaluate::{Moment, is_read_whole, judge, measure};
+use crate::domain::rules::evaluate::{Evaluation, Moment, compare, is_read_whole, measure};
 use crate::domain::rules::{Condition, Level, Measure, Op, Rule};
 use crate::domain::state::State;
 use crate::domain::time::Timestamp;
@@ -14,20 +14,9 @@ use crate::domain::window::RuleWindow;
 use crate::domain::window::group::Group;
 use crate::domain::window::streak::Bounds;
 
-pub fn verdict_of(
-    moment: &Moment<'_>,
-    rule: &Rule,
-    window: &RuleWindow,
-    level: &Level,
-    group: &Group,
-) -> Answer {
-    Answer::from(judge(moment, rule, window, level, group))
-}
-
 /// The window, and what it holds of the group.
 pub fn look(moment: &Moment<'_>, rule: &Rule, window: &RuleWindow, group: &Group) -> Sees {
-    let counts = window.counts(group);
-    let totals = window.totals(&group.labels);
+    let counted = window.of(group);
     let value = |of| measure(moment, rule, window, group, of);
     let some = |at: Option<Timestamp>| at.filter(|at| at.0 > 0).map(At);
     Sees {
@@ -35,11 +24,11 @@ pub fn look(moment: &Moment<'_>, rule: &Rule, window: &RuleWindow, group: &Group
         age: 0,
         since: Some(At(moment.at - rule.over)),
         deliveries: value(Measure::Deliveries).map(|bounds| bounds.least as i64),
-        failures: counts.map_or(0, |counts| counts.failures),
+        failures: value(Measure::Failures).map_or(0, |bounds| bounds.least as i64),
         open: value(Measure::Open).map_or(0, |bounds| bounds.least as u64),
         reasons: reasons(moment, rule, window, group),
-        newest_failure: some(counts.map(|counts| counts.newest_failure)),
-        last_success: some(totals.map(|totals| totals.last_success)),
+        newest_failure: some(counted.counts.map(|counts| counts.newest_failure)),
+        last_success: some(counted.totals.map(|totals| totals.last_success)),
         troubles: Vec::new(),
     }
 }
@@ -74,18 +63,20 @@ pub fn conditions(
     group: &Group,
 ) -> Vec<ConditionExplained> {
     let told = readings(moment, rule, window, group, level);
+    let (evaluation, of) = (Evaluation::new(moment, rule, window), window.of(group));
     let pairs = level.conditions.iter().zip(told);
     pairs
         .map(|(condition, reading)| {
-            let alone = Level { severity: level.severity, conditions: vec![condition.clone()] };
-            let verdict = verdict_of(moment, rule, window, &alone, group);
-            let value = measure(moment, rule, window, group, condition.measure);
+            let value = evaluation.value(of, condition.measure);
+            let threshold = evaluation.threshold(of, condition);
+            let verdict = Answer::from(compare(value, condition.op, threshold));
             ConditionExplained {
                 measure: reading.measure,
                 value: reading.value,
                 threshold: reading.threshold,
                 verdict,
-                misses_by: misses_by(condition, value).filter(|_| verdict == Answer::False),
+                misses_by: misses_by(condition, value, threshold)
+                    .filter(|_| verdict == Answer::False),
                 unknown_because: (verdict == Answer::Unknown)
                     .then(|| unknown_because(moment, rule, window, group, condition)),
             }
@@ -94,9 +85,12 @@ pub fn conditions(
 }
 
 /// By how much a value misses its threshold.
-fn misses_by(condition: &Condition, value: Option<Bounds>) -> Option<String> {
-    let value = value?;
-    let threshold = condition.threshold;
+fn misses_by(
+    condition: &Condition,
+    value: Option<Bounds>,
+    threshold: Option<f64>,
+) -> Option<String> {
+    let (value, threshold) = value.zip(threshold)?;
     let shown = |by: f64| shown_value(condition.measure.unit(), by);
     match condition.op {
         Op::Ge | Op::Eq if value.most < threshold => {
@@ -136,26 +130,29 @@ fn unknown_because(
     if since.0 == i64::MAX {
         return "no successes were read yet".to_owned();
     }
-    if since > moment.at - rule.over {
-        let covered_at = since + rule.over;
+    if since > moment.at - rule.reach() {
+        let covered_at = since + rule.reach();
         return format!(
             "successes are read since {since}: the window is covered from {covered_at} on"
         );
     }
-    "there is no delivery in the window".to_owned()
+    match condition.threshold.number() {
+        Some(_) => "there is no delivery in the window".to_owned(),
+        None => "the window before is not known, or nothing was delivered in it".to_owned(),
+    }
 }
 
 /// How near the group is to firing at any level: 1 where a level holds, 0 where it
 /// has nothing of what it needs.
 pub fn nearness(moment: &Moment<'_>, rule: &Rule, window: &RuleWindow, group: &Group) -> f64 {
+    let (evaluation, of) = (Evaluation::new(moment, rule, window), window.of(group));
     let of_condition = |condition: &Condition| {
-        let Some(value) = measure(moment, rule, window, group, condition.measure) else {
+        let value = evaluation.value(of, condition.measure);
+        let Some((value, threshold)) = value.zip(evaluation.threshold(of, condition)) else {
             return 0.0;
         };
         match condition.op {
-            Op::Ge | Op::Gt if condition.threshold > 0.0 => {
-                (value.most / condition.threshold).clamp(0.0, 1.0)
-            }
+            Op::Ge | Op::Gt if threshold > 0.0 => (value.most / threshold).clamp(0.0, 1.0),
             Op::Ge | Op::Gt | Op::Lt | Op::Le | Op::Eq | Op::Ne => 1.0,
         }
     };

@@ -3,12 +3,13 @@
 //! alerts, and never the end of what somebody was told.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 use super::labels::routing_labels;
 use crate::domain::alert::{Alert, AlertKey, Status};
-use crate::domain::policy::{Inhibition, Policy, fits};
+use crate::domain::policy::{Inhibition, Mute, Policy, fits};
 use crate::domain::time::Timestamp;
 
 /// Why an alert is not told now.
@@ -21,13 +22,15 @@ pub enum Gate {
     Muted { by: String },
 }
 
+type Labels = BTreeMap<String, String>;
+
 /// Every gate at one moment. Made once for all alerts: who inhibits is looked up
 /// only once.
 pub struct Gates<'a> {
     now: Timestamp,
     policy: &'a Policy,
     /// By the place of the inhibition: the alerts that inhibit by it.
-    inhibitors: Vec<Vec<(&'a Alert, BTreeMap<String, String>)>>,
+    inhibitors: Vec<Vec<(&'a Alert, Labels)>>,
 }
 
 impl<'a> Gates<'a> {
@@ -58,47 +61,73 @@ impl<'a> Gates<'a> {
         self.inhibited(alert, &labels).or_else(|| self.muted(&labels))
     }
 
-    fn inhibited(&self, alert: &Alert, labels: &BTreeMap<String, String>) -> Option<Gate> {
+    fn inhibited(&self, alert: &Alert, labels: &Labels) -> Option<Gate> {
         let rows = self.policy.inhibitions.iter().zip(&self.inhibitors);
         let by = rows.filter(|(inhibition, _)| fits(&inhibition.mute, labels)).find_map(
             |(inhibition, inhibitors)| {
-                // Two alerts that could explain each other do not silence both.
-                let is_mutual = |other: &BTreeMap<String, String>| {
-                    fits(&inhibition.when, labels) && fits(&inhibition.mute, other)
-                };
-                let explains = |(other, its): &&(&Alert, BTreeMap<String, String>)| {
-                    let is_equal = |label: &String| its.get(label) == labels.get(label);
+                let mut explaining = inhibitors.iter().filter(|(other, its)| {
                     other.key != alert.key
-                        && stands_beside(other, alert)
-                        && inhibition.equal.iter().all(is_equal)
-                        && !is_mutual(its)
-                };
-                inhibitors.iter().find(explains).map(|(other, _)| other.key.clone())
+                        && self.stands_beside(other, alert)
+                        && explains(inhibition, its, labels)
+                        && !self.came_first(alert, labels, other, its)
+                });
+                explaining.next().map(|(other, _)| other.key.clone())
             },
         );
         by.map(|by| Gate::Inhibited { by })
     }
 
-    fn muted(&self, labels: &BTreeMap<String, String>) -> Option<Gate> {
-        let on = |mute: &&crate::domain::policy::Mute| {
-            mute.is_on(self.now) && fits(&mute.matches, labels)
-        };
+    /// Of two alerts that explain each other, each by another inhibition, the one that
+    /// fired first is told: they do not silence both.
+    fn came_first(&self, alert: &Alert, labels: &Labels, other: &Alert, its: &Labels) -> bool {
+        let mut inhibitions = self.policy.inhibitions.iter();
+        (alert.fired_at(), &alert.key) < (other.fired_at(), &other.key)
+            && inhibitions.any(|inhibition| explains(inhibition, labels, its))
+    }
+
+    /// Whether `other` fires, or ended so lately that the alert counts what it explains;
+    /// or lasted at the time of an alert that is over as well: what began and ended in an
+    /// outage of ours is judged in one turn.
+    fn stands_beside(&self, other: &Alert, alert: &Alert) -> bool {
+        match (other.status, alert.status) {
+            // Quiet, it is clear: what holds nevertheless has another reason.
+            (Status::Pending | Status::Quiet { .. }, _) => false,
+            (Status::Firing { .. }, _) => true,
+            (
+                Status::Ended { began_at, ended_at, .. },
+                Status::Ended { began_at: its_began_at, ended_at: its_end, .. },
+            ) => began_at <= its_end && its_began_at <= ended_at,
+            (Status::Ended { ended_at, .. }, _) => {
+                self.now.since(ended_at) < window(self.policy, &alert.key.rule)
+            }
+        }
+    }
+
+    fn muted(&self, labels: &Labels) -> Option<Gate> {
+        let on = |mute: &&Mute| mute.is_on(self.now) && fits(&mute.matches, labels);
         self.policy.mutes.iter().find(on).map(|mute| Gate::Muted { by: mute.name.clone() })
     }
 }
 
-/// Whether `other` lasts, or lasted at the time of an alert that is over as well:
-/// what began and ended in an outage of ours is judged in one turn.
-fn stands_beside(other: &Alert, alert: &Alert) -> bool {
-    match (other.status, alert.status) {
-        (Status::Pending, _) => false,
-        (Status::Firing { .. } | Status::Quiet { .. }, _) => true,
-        (
-            Status::Ended { began_at, ended_at, .. },
-            Status::Ended { began_at: its_began_at, ended_at: its_end, .. },
-        ) => began_at <= its_end && its_began_at <= ended_at,
-        (Status::Ended { .. }, Status::Pending | Status::Firing { .. } | Status::Quiet { .. }) => {
-            false
-        }
-    }
+/// Whether an alert with the labels `its` explains one with `labels`. Two that one
+/// inhibition means both ways explain nothing.
+fn explains(inhibition: &Inhibition, its: &Labels, labels: &Labels) -> bool {
+    let is_equal = |label: &String| its.get(label) == labels.get(label);
+    let is_meant = |its: &Labels, labels: &Labels| {
+        fits(&inhibition.when, its) && fits(&inhibition.mute, labels)
+    };
+    is_meant(its, labels) && !is_meant(labels, its) && inhibition.equal.iter().all(is_equal)
+}
+
+/// How far back an alert of this rule counts: what explained that explains it still.
+fn window(policy: &Policy, rule: &str) -> Duration {
+    policy.rules.iter().find(|known| known.name == rule).map_or(Duration::ZERO, |rule| rule.over)
+}
+
+/// Whether an alert that ended may still explain others: they count what failed then.
+pub fn explains_still(now: Timestamp, policy: &Policy, alert: &Alert) -> bool {
+    let Status::Ended { ended_at, .. } = alert.status else { return true };
+    let is_recent = now.since(ended_at) < policy.longest_window();
+    let labels = || routing_labels(alert);
+    is_recent && policy.inhibitions.iter().any(|inhibition| fits(&inhibition.when, &labels()))
 }

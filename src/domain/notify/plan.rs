@@ -15,6 +15,10 @@ use crate::domain::policy::{Policy, Route, Timing, fits};
 use crate::domain::rules::Severity;
 use crate::domain::time::Timestamp;
 
+mod due;
+
+use due::{Member, members_told_now, reason_to_notify};
+
 /// Which batch: a receiver, and what the alerts of one message have in common.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct BatchKey {
@@ -48,11 +52,7 @@ impl Batch {
         let first = self.planned_at.is_none().then(|| self.opened_at + batch_wait);
         let next = self.planned_at.map(|at| at + min_gap);
         let reminder = self.settled_at.map(|at| at + remind_every);
-        let freed = self.members.values().filter_map(move |told| match told {
-            Told::Freed { at } => Some(*at + min_gap),
-            Told::Nothing | Told::Inhibited | Told::Firing(_) | Told::Ended => None,
-        });
-        [first, next, reminder].into_iter().flatten().chain(freed)
+        [first, next, reminder].into_iter().flatten()
     }
 }
 
@@ -62,10 +62,6 @@ pub enum Told {
     Nothing,
     /// Nothing: another alert explains it.
     Inhibited,
-    /// Nothing, and since `at` no other alert explains it any more.
-    Freed {
-        at: Timestamp,
-    },
     Firing(Severity),
     Ended,
 }
@@ -74,19 +70,10 @@ impl Told {
     /// The receiver has not heard of the alert.
     pub fn is_nothing(self) -> bool {
         match self {
-            Told::Nothing | Told::Inhibited | Told::Freed { .. } => true,
+            Told::Nothing | Told::Inhibited => true,
             Told::Firing(_) | Told::Ended => false,
         }
     }
-}
-
-/// An alert of a batch that may be told now.
-struct Member<'a> {
-    key: AlertKey,
-    alert: &'a Alert,
-    told: Told,
-    /// A gate is closed: of an alert that was told before only its end is news.
-    is_hushed: bool,
 }
 
 /// Adds an alert that fired or escalated to the batches of its routes. Who got
@@ -187,7 +174,7 @@ pub fn plan(
     let gates = Gates::new(now, policy, alerts);
     let mut notices = Vec::new();
     for (key, batch) in batches.iter_mut() {
-        if note_inhibited(now, &gates, alerts, batch) | forget_untold(alerts, batch) {
+        if note_inhibited(&gates, alerts, batch) | forget_untold(alerts, batch) {
             touched.insert(key.clone());
         }
         let waits = |key: &AlertKey| {
@@ -195,7 +182,7 @@ pub fn plan(
         };
         // Whoever shares a batch with one that waits is told all the same.
         let members =
-            members_told_now(now, &gates, batch, |key| alerts.get(key).filter(|_| !waits(key)));
+            members_told_now(&gates, batch, |key| alerts.get(key).filter(|_| !waits(key)));
         if let Some(reason) = reason_to_notify(now, batch, &members) {
             let notice = write_notice(now, policy, key, batch, reason, members);
             notices.push((notice, batch.fallback.clone()));
@@ -212,23 +199,18 @@ pub fn plan(
     notices
 }
 
-/// Notes which of the untold alerts another one explains, and when that ended.
+/// Notes which of the untold alerts another one explains.
 fn note_inhibited(
-    now: Timestamp,
     gates: &Gates<'_>,
     alerts: &BTreeMap<AlertKey, Alert>,
     batch: &mut Batch,
 ) -> bool {
     let mut has_changed = false;
-    for (key, told) in batch.members.iter_mut().filter(|(_, told)| told.is_nothing()) {
-        let Some(alert) = alerts.get(key) else { continue };
-        let is_inhibited = matches!(gates.closed_to(alert), Some(Gate::Inhibited { .. }));
-        let noted = match (*told, is_inhibited) {
-            (_, true) => Told::Inhibited,
-            (Told::Inhibited, false) => Told::Freed { at: now },
-            (told, false) => told,
-        };
-        has_changed |= std::mem::replace(told, noted) != noted;
+    for (key, told) in batch.members.iter_mut().filter(|(_, told)| **told == Told::Nothing) {
+        let gate = alerts.get(key).and_then(|alert| gates.closed_to(alert));
+        if matches!(gate, Some(Gate::Inhibited { .. })) {
+            (*told, has_changed) = (Told::Inhibited, true);
+        }
     }
     has_changed
 }
@@ -240,73 +222,10 @@ fn forget_untold(alerts: &BTreeMap<AlertKey, Alert>, batch: &mut Batch) -> bool 
     batch.members.retain(|key, told| match (alerts.get(key).map(|alert| alert.status), *told) {
         (None, _) => false,
         (Some(Status::Ended { is_late, .. }), Told::Nothing) => is_late,
-        (Some(Status::Ended { .. }), Told::Inhibited | Told::Freed { .. }) => false,
+        (Some(Status::Ended { .. }), Told::Inhibited) => false,
         (Some(_), _) => true,
     });
     batch.members.len() != before
-}
-
-/// `find` gives the alerts that may be told as far as the data goes. One that was
-/// inhibited waits for `min_gap` more: what explained it may have ended a little
-/// earlier than it will itself.
-fn members_told_now<'a>(
-    now: Timestamp,
-    gates: &Gates<'_>,
-    batch: &Batch,
-    find: impl Fn(&AlertKey) -> Option<&'a Alert>,
-) -> Vec<Member<'a>> {
-    let member = |(key, &told): (&AlertKey, &Told)| {
-        let alert = find(key)?;
-        let is_hushed = told != Told::Ended && gates.closed_to(alert).is_some();
-        let waits = match told {
-            Told::Nothing | Told::Inhibited => is_hushed,
-            Told::Freed { at } => is_hushed || !has_passed(now, at, batch.timing.min_gap),
-            Told::Firing(_) | Told::Ended => false,
-        };
-        (!waits).then(|| Member { key: key.clone(), alert, told, is_hushed })
-    };
-    batch.members.iter().filter_map(member).collect()
-}
-
-fn reason_to_notify(now: Timestamp, batch: &Batch, members: &[Member<'_>]) -> Option<NoticeReason> {
-    let has_untold = members.iter().any(|member| member.told.is_nothing());
-    let Some(planned_at) = batch.planned_at else {
-        let is_due = has_untold && has_passed(now, batch.opened_at, batch.timing.batch_wait);
-        return is_due.then_some(NoticeReason::First);
-    };
-    let has_escalated = members.iter().any(|member| match member.told {
-        Told::Firing(known) => {
-            !member.is_hushed && !is_ended(member.alert) && member.alert.severity() > Some(known)
-        }
-        Told::Nothing | Told::Inhibited | Told::Freed { .. } | Told::Ended => false,
-    });
-    if has_escalated {
-        return Some(NoticeReason::Escalated);
-    }
-    let has_ended =
-        members.iter().any(|member| is_ended(member.alert) && member.told != Told::Ended);
-    if has_passed(now, planned_at, batch.timing.min_gap) {
-        if has_untold {
-            return Some(NoticeReason::NewAlerts);
-        }
-        if has_ended {
-            return Some(NoticeReason::Resolved);
-        }
-    }
-    let is_firing = members
-        .iter()
-        .any(|member| !member.is_hushed && matches!(member.alert.status, Status::Firing { .. }));
-    // Counted from when the last one arrived, and never while one still waits.
-    // So far ahead, it was told by a clock that has been set back since.
-    let passed = now.0.abs_diff(batch.settled_at?.0);
-    let is_due = is_firing && passed >= batch.timing.remind_every.as_secs();
-    is_due.then_some(NoticeReason::Reminder)
-}
-
-/// Whether `wait` is over. Where the wall clock went back behind `since`, nobody
-/// knows how long it has been: better a message too early than one held for days.
-fn has_passed(now: Timestamp, since: Timestamp, wait: std::time::Duration) -> bool {
-    now < since || now >= since + wait
 }
 
 fn is_ended(alert: &Alert) -> bool {

@@ -2,6 +2,7 @@
 //! that may have changed.
 
 use std::collections::{BTreeSet, HashSet};
+use std::time::Duration;
 
 use super::{RuleTally, Stopwatch, Turn};
 use crate::domain::alert::builtin::{self, POSTBACK_DEACTIVATED};
@@ -10,15 +11,18 @@ use crate::domain::alert::{
 };
 use crate::domain::notify::plan;
 use crate::domain::policy::SourcePolicy;
-use crate::domain::rules::evaluate::{Moment, Verdict, in_a_row, is_read_whole, judge};
-use crate::domain::rules::{Measure, Rule};
+use crate::domain::rules::Rule;
+use crate::domain::rules::evaluate::{
+    Evaluation, Moment, Verdict, Verdicts, in_a_row, is_read_whole,
+};
 use crate::domain::state::SourceState;
 use crate::domain::time::Timestamp;
 use crate::domain::window::group::Group;
+use crate::domain::window::rule::{Counted, GroupId};
 use crate::domain::window::{RuleWindow, Windows};
 
 /// How often groups that have nothing left are dropped.
-const PRUNE_EVERY: std::time::Duration = std::time::Duration::from_secs(3600);
+const PRUNE_EVERY: Duration = Duration::from_secs(3600);
 
 impl Turn<'_> {
     /// Judges every multiple of `evaluate_every` up to the watermark, in order.
@@ -111,6 +115,7 @@ impl Turn<'_> {
                     return;
                 }
                 alert.end(how, self.now);
+                self.tally.alerts.push(alert.clone());
             }
         }
         self.alerts.insert(key.clone());
@@ -125,61 +130,73 @@ impl Turn<'_> {
     }
 
     /// Judges the groups of one rule that may have changed; their clocks move by `step`.
-    pub(super) fn judge_rule(
-        &mut self,
-        policy: &SourcePolicy,
-        place: usize,
-        step: std::time::Duration,
-    ) {
+    pub(super) fn judge_rule(&mut self, policy: &SourcePolicy, place: usize, step: Duration) {
         self.tally.rules.resize_with(self.policy.rules.len(), RuleTally::default);
-        let rule = &self.policy.rules[place];
-        let Some(source) = self.state.sources.get_mut(&policy.name) else { return };
-        let Some(windows) = &mut source.windows else { return };
-        let ages_matter = rule.measures().any(|measure| measure == Measure::OldestOpen);
-        let mut groups = windows.rules[place].take_touched(ages_matter);
-        groups.extend(source.active[place].iter().cloned());
-        for group in groups {
-            self.judge_group(policy, place, &group, step);
+        for (group, verdicts) in self.verdicts(policy, place) {
+            self.advance_alert(policy, place, &group, &verdicts, step);
         }
     }
 
-    /// The answer of each level for a group, lowest first.
-    fn verdicts(&mut self, policy: &SourcePolicy, place: usize, group: &Group) -> Vec<Verdict> {
+    /// The answers of a rule for every group that has an alert, or that needs one.
+    fn verdicts(&mut self, policy: &SourcePolicy, place: usize) -> Vec<(Group, Verdicts)> {
         let rule = &self.policy.rules[place];
         let Some(source) = self.state.sources.get_mut(&policy.name) else { return Vec::new() };
         let Some(windows) = &mut source.windows else { return Vec::new() };
-        let moment = Moment { at: windows.at, policy, facts: &source.facts, windows };
-        let window = &windows.rules[place];
-        let verdicts: Vec<Verdict> =
-            rule.levels.iter().map(|level| judge(&moment, rule, window, level, group)).collect();
-        let has_failures = window.counts(group).is_some();
-        if verdicts.contains(&Verdict::Unknown) {
-            self.tally.rules[place].unknown += 1;
-            // It becomes known as more is read, without another row of its own.
-            if policy.successes && has_failures {
-                windows.rules[place].touch(group);
+        let (at, tally) = (windows.at, &mut self.tally.rules[place]);
+        let (known, lost): (Vec<_>, Vec<_>) = source.active[place]
+            .iter()
+            .map(|group| (windows.rules[place].find(group), group))
+            .partition(|(id, _)| id.is_some());
+        let active: HashSet<GroupId> = known.into_iter().filter_map(|(id, _)| id).collect();
+        active.iter().for_each(|&id| windows.rules[place].touch(id));
+        let touched = windows.rules[place].take_touched(at);
+
+        let moment = Moment { at, policy, facts: &source.facts, windows };
+        let evaluation = Evaluation::new(&moment, rule, &windows.rules[place]);
+        let (mut told, mut again) = (Vec::new(), Vec::new());
+        let may_become_known = policy.successes && !evaluation.is_covered();
+        for &id in &touched {
+            let of = windows.rules[place].at(id);
+            let verdicts = evaluation.verdicts(of);
+            if verdicts.contains(&Verdict::Unknown) {
+                tally.unknown += 1;
+                // A streak becomes known as older successes are read.
+                let has_streak = of
+                    .counts
+                    .is_some_and(|counts| !counts.is_empty() && !counts.postbacks.is_empty());
+                if may_become_known || policy.successes && has_streak {
+                    again.push((id, at));
+                }
+            }
+            again.extend(evaluation.next_crossing(of).map(|crossing| (id, crossing)));
+            if verdicts.contains(&Verdict::True) || active.contains(&id) {
+                told.push((windows.rules[place].group(id), verdicts));
             }
         }
-        verdicts
+        tally.judged += (touched.len() + lost.len()) as u64;
+        told.extend(
+            lost.into_iter()
+                .map(|(_, group)| (group.clone(), evaluation.verdicts(Counted::default()))),
+        );
+        for (id, crossing) in again {
+            windows.rules[place].queue(id, crossing);
+        }
+        told
     }
 
-    fn judge_group(
+    fn advance_alert(
         &mut self,
         policy: &SourcePolicy,
         place: usize,
         group: &Group,
-        step: std::time::Duration,
+        verdicts: &[Verdict],
+        step: Duration,
     ) {
-        let verdicts = self.verdicts(policy, place, group);
         let rule = &self.policy.rules[place];
         let Some(source) = self.state.sources.get_mut(&policy.name) else { return };
         let Some(windows) = &source.windows else { return };
         let window = &windows.rules[place];
         let moment = Moment { at: windows.at, policy, facts: &source.facts, windows };
-        let is_active = source.active[place].contains(group);
-        if !is_active && !verdicts.contains(&Verdict::True) {
-            return;
-        }
         let key = AlertKey {
             source: policy.name.clone(),
             rule: rule.name.clone(),
@@ -188,12 +205,13 @@ impl Turn<'_> {
         let alert = self.state.alerts.entry(key.clone());
         let alert = alert.or_insert_with(|| Alert::new(key.clone(), rule));
         alert.take_levels_of(rule);
-        let newest = window.counts(group).map_or(Timestamp(0), |counts| counts.newest_failure);
+        let counts = window.of(group).counts;
+        let newest = counts.map_or(Timestamp(0), |counts| counts.newest_failure);
         let is_newer = newest > alert.newest_failure;
         alert.newest_failure = alert.newest_failure.max(newest);
         // What a changed rule finds at once was not kept back by an outage.
         let is_late = !step.is_zero() && self.seen_at.since(moment.at) > late_after(policy, step);
-        let transition = alert.advance(moment.at, step, rule, &verdicts, is_late, |alert| {
+        let transition = alert.advance(moment.at, step, rule, verdicts, is_late, |alert| {
             proof(&moment, rule, place, group, alert)
         });
         if let (Transition::Fired | Transition::Escalated, Some(severity)) =
@@ -216,6 +234,9 @@ impl Turn<'_> {
 
     /// Keeps what changed of an alert, and tells the batches of its routes.
     fn note(&mut self, key: &AlertKey, transition: Transition) {
+        if matches!(transition, Transition::Fired | Transition::Escalated | Transition::Ended) {
+            self.tally.alerts.extend(self.state.alerts.get(key).cloned());
+        }
         match transition {
             Transition::Unchanged => return,
             Transition::Forgotten => {
@@ -274,7 +295,7 @@ impl Turn<'_> {
         let Some(source) = self.state.sources.get(&key.source) else { return };
         let alert = self.state.alerts.entry(key.clone());
         let alert = alert.or_insert_with(|| Alert::new(key.clone(), rule));
-        let step = std::time::Duration::ZERO;
+        let step = Duration::ZERO;
         let transition = alert.advance(self.now, step, rule, verdicts, false, |_| Proof::Cured);
         if matches!(transition, Transition::Fired | Transition::Escalated) {
             alert.story = Some(tell(source));
@@ -315,8 +336,8 @@ fn follow_row(
 }
 
 /// How far behind the wall clock a moment is that nobody could have judged in time.
-fn late_after(policy: &SourcePolicy, every: std::time::Duration) -> std::time::Duration {
-    policy.settle + policy.poll_every * 3 + every + std::time::Duration::from_secs(60)
+fn late_after(policy: &SourcePolicy, every: Duration) -> Duration {
+    policy.settle + policy.poll_every * 3 + every + Duration::from_secs(60)
 }
 
 /// What may end an alert: cured needs a success later than its newest failure,

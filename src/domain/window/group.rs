@@ -1,16 +1,14 @@
-//! How a rule groups deliveries, and what is counted for each group.
+//! How a rule groups deliveries.
 
-use std::collections::{BTreeSet, HashMap};
+use std::ops::Range;
 
 use smallvec::SmallVec;
 
-use crate::domain::deliveries::Slot;
 use crate::domain::delivery::Delivery;
 use crate::domain::dims::{Dims, DimsId};
 use crate::domain::facts::Facts;
 use crate::domain::reason::Reason;
 use crate::domain::rules::{Glob, Label, Measure, Rule};
-use crate::domain::time::Timestamp;
 
 /// The values of a rule's `per`, without `source` and `reason`, in its order.
 pub type Labels = SmallVec<[u64; 4]>;
@@ -31,8 +29,12 @@ pub struct Grouping {
     matches: Vec<(Label, Vec<Glob>)>,
     reason_matches: Vec<Glob>,
     /// Measures that count distinct values.
-    distinct: Vec<Measure>,
+    pub(super) distinct: Vec<Measure>,
     pub by_streak: bool,
+    /// Whether it compares the time since a delivery or a success.
+    pub by_time_since: bool,
+    /// Whether it counts postbacks that are switched off.
+    pub by_inactive: bool,
     /// Whether labels match, by [`DimsId`]: globs are asked once.
     matched: Vec<bool>,
 }
@@ -45,6 +47,7 @@ impl Grouping {
             .filter(|(label, _)| !matches!(label, Label::Reason | Label::Source));
         let mut distinct: Vec<Measure> =
             rule.measures().filter(|measure| distinct_value(*measure, None).is_some()).collect();
+        distinct.sort_unstable();
         distinct.dedup();
         Grouping {
             per: rule.per.iter().copied().filter(is_stored).collect(),
@@ -52,7 +55,9 @@ impl Grouping {
             matches: of_labels.map(|(label, globs)| (*label, globs.clone())).collect(),
             reason_matches: rule.matches.get(&Label::Reason).cloned().unwrap_or_default(),
             distinct,
-            by_streak: rule.measures().any(|measure| measure == Measure::Streak),
+            by_streak: rule.uses(Measure::Streak),
+            by_time_since: rule.uses(Measure::SinceSuccess) || rule.uses(Measure::SinceDelivery),
+            by_inactive: rule.uses(Measure::Inactive),
             matched: Vec::new(),
         }
     }
@@ -108,12 +113,15 @@ impl Grouping {
         Some(Group { labels: labels?, reason })
     }
 
-    /// Asks the globs of every combination of labels that came since the last call.
-    pub fn learn(&mut self, facts: &Facts) {
-        for place in self.matched.len()..facts.dims.len() {
+    /// Asks the globs of every combination of labels that came since the last call;
+    /// gives those.
+    pub fn learn(&mut self, facts: &Facts) -> Range<usize> {
+        let new = self.matched.len()..facts.dims.len();
+        for place in new.clone() {
             let is_match = self.is_match(facts, DimsId(place as u32));
             self.matched.push(is_match);
         }
+        new
     }
 
     fn matches(&self, facts: &Facts, dims: DimsId) -> bool {
@@ -135,63 +143,11 @@ fn is_stored(label: &Label) -> bool {
     !matches!(label, Label::Source | Label::Reason)
 }
 
-/// Deliveries of a group's labels, whatever their reason.
-#[derive(Debug, Clone, Default)]
-pub struct Totals {
-    /// Within the window.
-    pub deliveries: i64,
-    /// Reasons that groups of these labels had, where the rule is per reason.
-    pub reasons: SmallVec<[Reason; 2]>,
-    pub last_success: Timestamp,
-    pub last_delivery: Timestamp,
-}
-
-/// Failures of one group.
-#[derive(Debug, Clone, Default)]
-pub struct Counts {
-    /// Within the window.
-    pub failures: i64,
-    /// The newest that was ever counted here.
-    pub newest_failure: Timestamp,
-    /// Failing now, over the whole look-back.
-    pub open: BTreeSet<(Timestamp, Slot)>,
-    /// For each distinct measure of the rule: value → failures that have it.
-    distinct: Vec<HashMap<u64, i64>>,
-}
-
-impl Counts {
-    /// Distinct values of `measure` among the failures of the window.
-    pub fn distinct(&self, grouping: &Grouping, measure: Measure) -> usize {
-        let place = grouping.distinct.iter().position(|known| *known == measure);
-        place.and_then(|place| self.distinct.get(place)).map_or(0, HashMap::len)
-    }
-
-    pub fn is_empty(&self) -> bool {
-        self.failures == 0 && self.open.is_empty()
-    }
-
-    pub fn count(&mut self, grouping: &Grouping, dims: &Dims, delivery: &Delivery, by: i64) {
-        self.failures += by;
-        self.newest_failure = self.newest_failure.max(delivery.timestamp);
-        self.distinct.resize_with(grouping.distinct.len(), HashMap::new);
-        for (measure, values) in grouping.distinct.iter().zip(&mut self.distinct) {
-            if let Some(Some(value)) = distinct_value(*measure, Some((dims, delivery))) {
-                tally(values, value, by);
-            }
-        }
-    }
-}
-
-fn tally(values: &mut HashMap<u64, i64>, value: u64, by: i64) {
-    let count = values.entry(value).or_default();
-    *count += by;
-    if *count == 0 {
-        values.remove(&value);
-    }
-}
-
 /// `None` where `measure` counts nothing distinct; else its value for a delivery.
-fn distinct_value(measure: Measure, of: Option<(&Dims, &Delivery)>) -> Option<Option<u64>> {
+pub(super) fn distinct_value(
+    measure: Measure,
+    of: Option<(&Dims, &Delivery)>,
+) -> Option<Option<u64>> {
     let value = |get: fn(&Dims, &Delivery) -> u64| Some(of.map(|(dims, d)| get(dims, d)));
     match measure {
         Measure::Conversions => {
@@ -204,8 +160,14 @@ fn distinct_value(measure: Measure, of: Option<(&Dims, &Delivery)>) -> Option<Op
         Measure::Deliveries
         | Measure::Failures
         | Measure::FailureRate
+        | Measure::Recovered
+        | Measure::Exhausted
+        | Measure::Abandoned
         | Measure::Open
         | Measure::OldestOpen
-        | Measure::Streak => None,
+        | Measure::Streak
+        | Measure::SinceSuccess
+        | Measure::SinceDelivery
+        | Measure::Inactive => None,
     }
 }

@@ -1,0 +1,92 @@
+//! Whether a message of a batch is due now, and why. Writes none.
+
+use super::{Batch, Told, is_ended};
+use crate::domain::alert::{Alert, AlertKey, Status};
+use crate::domain::notify::NoticeReason;
+use crate::domain::notify::gate::Gates;
+use crate::domain::time::Timestamp;
+
+/// An alert of a batch that may be told now.
+pub(super) struct Member<'a> {
+    pub key: AlertKey,
+    pub alert: &'a Alert,
+    pub told: Told,
+    /// A gate is closed: of an alert that was told before only its end is news.
+    pub is_hushed: bool,
+}
+
+/// `find` gives the alerts that may be told as far as the data goes. One that was
+/// inhibited is told only while it holds: it may be ending with its explanation.
+pub(super) fn members_told_now<'a>(
+    gates: &Gates<'_>,
+    batch: &Batch,
+    find: impl Fn(&AlertKey) -> Option<&'a Alert>,
+) -> Vec<Member<'a>> {
+    let member = |(key, &told): (&AlertKey, &Told)| {
+        let alert = find(key)?;
+        let is_hushed = told != Told::Ended && gates.closed_to(alert).is_some();
+        let waits = match told {
+            Told::Nothing => is_hushed,
+            Told::Inhibited => is_hushed || !alert.holds(),
+            Told::Firing(_) | Told::Ended => false,
+        };
+        (!waits).then(|| Member { key: key.clone(), alert, told, is_hushed })
+    };
+    batch.members.iter().filter_map(member).collect()
+}
+
+pub(super) fn reason_to_notify(
+    now: Timestamp,
+    batch: &Batch,
+    members: &[Member<'_>],
+) -> Option<NoticeReason> {
+    let has_untold = members.iter().any(|member| member.told.is_nothing());
+    let Some(planned_at) = batch.planned_at else {
+        let is_due = has_untold && has_passed(now, batch.opened_at, batch.timing.batch_wait);
+        return is_due.then_some(NoticeReason::First);
+    };
+    let has_escalated = members.iter().any(|member| match member.told {
+        Told::Firing(known) => {
+            !member.is_hushed && !is_ended(member.alert) && member.alert.severity() > Some(known)
+        }
+        Told::Nothing | Told::Inhibited | Told::Ended => false,
+    });
+    if has_escalated {
+        return Some(NoticeReason::Escalated);
+    }
+    if has_passed(now, planned_at, batch.timing.min_gap) {
+        if has_untold {
+            return Some(NoticeReason::NewAlerts);
+        }
+        if has_end_to_tell(now, batch, members) {
+            return Some(NoticeReason::Resolved);
+        }
+    }
+    let is_firing = members
+        .iter()
+        .any(|member| !member.is_hushed && matches!(member.alert.status, Status::Firing { .. }));
+    // Counted from when the last one arrived, and never while one still waits.
+    // So far ahead, it was told by a clock that has been set back since.
+    let passed = now.0.abs_diff(batch.settled_at?.0);
+    let is_due = is_firing && passed >= batch.timing.remind_every.as_secs();
+    is_due.then_some(NoticeReason::Reminder)
+}
+
+/// Ends are gathered as beginnings are: one of several is told when the others have
+/// ended too, or after `min_gap`.
+fn has_end_to_tell(now: Timestamp, batch: &Batch, members: &[Member<'_>]) -> bool {
+    let known = || members.iter().filter(|member| matches!(member.told, Told::Firing(_)));
+    let ended_at = known().filter_map(|member| match member.alert.status {
+        Status::Ended { ended_at, .. } => Some(ended_at),
+        Status::Pending | Status::Firing { .. } | Status::Quiet { .. } => None,
+    });
+    let are_all_over = known().all(|member| is_ended(member.alert));
+    let is_due = |at: Timestamp| are_all_over || has_passed(now, at, batch.timing.min_gap);
+    ended_at.min().is_some_and(is_due)
+}
+
+/// Whether `wait` is over. Where the wall clock went back behind `since`, nobody
+/// knows how long it has been: better a message too early than one held for days.
+fn has_passed(now: Timestamp, since: Timestamp, wait: std::time::Duration) -> bool {
+    now < since || now >= since + wait
+}

@@ -1,0 +1,185 @@
+//! An export file → a [`History`]: newline-delimited JSON as the network's API gives
+//! it, or CSV as a person downloads it. Rows need not be sorted; one that cannot be
+//! read is counted and does not stop the others. Texts of rows never get into a
+//! message.
+
+use std::io::BufRead;
+
+use super::history::History;
+use crate::domain::delivery::Row;
+use crate::domain::time::Timestamp;
+use crate::source::RowError;
+use crate::source::everflow::wire;
+
+mod csv_file;
+
+/// Rows outside these years are wrong, and would make a history without an end.
+const YEARS: std::ops::Range<i64> = 946_684_800..4_102_444_800;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Format {
+    /// One JSON object a line.
+    Lines,
+    Csv,
+}
+
+/// What a file came to, beside its rows.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Reading {
+    pub rows: usize,
+    /// Rows that cannot be read.
+    pub rejected: usize,
+    /// The line of the first of them, from 1, and what is wrong with it.
+    pub first_rejected: Option<(usize, String)>,
+    /// The last line ends in the middle: the file was cut.
+    pub is_cut: bool,
+}
+
+/// Why nothing of a file can be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ExportError {
+    #[error(transparent)]
+    Io(#[from] std::io::Error),
+    /// Says what is wrong, and what to do.
+    #[error("{0}")]
+    Unusable(String),
+}
+
+impl Reading {
+    fn reject(&mut self, line: usize, error: impl FnOnce() -> String) {
+        self.rejected += 1;
+        self.first_rejected.get_or_insert_with(|| (line, error()));
+    }
+}
+
+/// Adds every row of `file` to `history`. `progress` gets how many bytes were read.
+pub fn read(
+    format: Format,
+    file: impl BufRead,
+    history: &mut History,
+    progress: &mut dyn FnMut(u64),
+) -> Result<Reading, ExportError> {
+    let reading = match format {
+        Format::Lines => read_lines(file, history, progress)?,
+        Format::Csv => csv_file::read(file, history, progress)?,
+    };
+    history.sort();
+    Ok(reading)
+}
+
+/// What the file is, by its name, or by its first character.
+pub fn format(name: &str, begin: &[u8]) -> Format {
+    let is_named = |end: &str| name.to_ascii_lowercase().ends_with(end);
+    let begin = begin.strip_prefix(b"\xef\xbb\xbf").unwrap_or(begin);
+    let is_json = matches!(begin.trim_ascii_start().first(), Some(b'{' | b'['));
+    if is_named(".csv") || !(is_json || is_named("json")) { Format::Csv } else { Format::Lines }
+}
+
+fn read_lines(
+    mut file: impl BufRead,
+    history: &mut History,
+    progress: &mut dyn FnMut(u64),
+) -> Result<Reading, ExportError> {
+    let (mut reading, mut line, mut number, mut bytes) = (Reading::default(), Vec::new(), 0, 0);
+    loop {
+        line.clear();
+        let read = file.read_until(b'\n', &mut line)?;
+        if read == 0 {
+            return Ok(reading);
+        }
+        number += 1;
+        bytes += read as u64;
+        let is_ended = line.last() == Some(&b'\n');
+        let json = line.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&line).trim_ascii();
+        if number == 1 {
+            refuse_document(json)?;
+        }
+        match wire::row(json).and_then(in_these_years) {
+            _ if json.is_empty() => {}
+            Ok(row) => {
+                history.add(&row);
+                reading.rows += 1;
+            }
+            Err(_) if !is_ended => reading.is_cut = true,
+            Err(error) => reading.reject(number, || error.to_string()),
+        }
+        if number % 4_096 == 0 {
+            progress(bytes);
+        }
+    }
+}
+
+/// The report's answer is no export: it holds a thousand rows at most.
+fn refuse_document(first_line: &[u8]) -> Result<(), ExportError> {
+    let begin: Vec<u8> =
+        first_line.iter().filter(|byte| !byte.is_ascii_whitespace()).take(10).copied().collect();
+    if begin.starts_with(b"[") || begin.starts_with(b"{\"pixels\":") || begin == b"{" {
+        let message = "it is one JSON document, not one row a line: download the export (format \
+                       json), or write `jq -c '.pixels[]' FILE > rows.ndjson`";
+        return Err(ExportError::Unusable(message.to_owned()));
+    }
+    Ok(())
+}
+
+fn in_these_years(row: Row<'_>) -> Result<Row<'_>, RowError> {
+    let Timestamp(at) = row.timestamp;
+    match YEARS.contains(&at) {
+        true => Ok(row),
+        false => Err(RowError("timestamp is no time between the years 2000 and 2100".into())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ROW: &str = r#"{"pixel_id":1,"network_offer_id":2,"affiliate_id":3,"timestamp":1700000000,"is_success":false,"conversion_id":"c"}"#;
+
+    fn check(format: Format, text: &str, rows: usize, rejected: Option<(usize, &str)>, cut: bool) {
+        let mut history = History::default();
+        let reading = read(format, text.as_bytes(), &mut history, &mut |_| {}).expect("it is read");
+        assert_eq!((reading.rows, history.len(), reading.is_cut), (rows, rows, cut), "{text}");
+        let first = reading.first_rejected.as_ref().map(|(line, why)| (*line, why.as_str()));
+        assert_eq!(first, rejected, "{text}");
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_counted_and_stops_nothing() {
+        let lines = Format::Lines;
+        check(lines, &format!("{ROW}\n{ROW}"), 2, None, false);
+        check(lines, &format!("\u{feff}{ROW}\r\n\n  {ROW}\n"), 2, None, false);
+        check(lines, &format!("{ROW}\n{}", &ROW[..40]), 1, None, true);
+        check(
+            lines,
+            &format!("{ROW}\nnonsense\n{ROW}\n{{}}\n"),
+            2,
+            Some((2, "the row is no object")),
+            false,
+        );
+        let old = ROW.replace("1700000000", "17");
+        let why = "timestamp is no time between the years 2000 and 2100";
+        check(lines, &format!("{old}\n{ROW}\n"), 1, Some((1, why)), false);
+        check(lines, "", 0, None, false);
+    }
+
+    #[test]
+    fn a_whole_document_is_no_export() {
+        for text in ["{\"pixels\": []}", "[{}]", "{\n  \"pixels\": []\n}"] {
+            let read = read(Format::Lines, text.as_bytes(), &mut History::default(), &mut |_| {});
+            assert!(matches!(read, Err(ExportError::Unusable(_))), "{text}");
+        }
+    }
+
+    #[test]
+    fn the_format_is_told_by_the_name_or_the_first_character() {
+        for (name, begin, expected) in [
+            ("a.csv", "{", Format::Csv),
+            ("a.NDJSON", "", Format::Lines),
+            ("export", " \n{\"a\":1}", Format::Lines),
+            ("export", "conversion_id,", Format::Csv),
+            ("-", "\u{feff}{", Format::Lines),
+        ] {
+            assert_eq!(format(name, begin.as_bytes()), expected, "{name} {begin}");
+        }
+    }
+}
