@@ -32,6 +32,7 @@ mod yaml;
 mod tests;
 
 pub use duration::{parse_duration, write_duration};
+pub use names::suggest;
 pub use report::{Mistake, Place, Report};
 pub use schema::schema;
 pub use secret::Secret;

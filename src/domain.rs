@@ -41,3 +41,5 @@ pub mod state;
 pub mod recheck;
 
 pub mod turn;
+
+pub mod explain;

@@ -19,7 +19,7 @@ use super::time::Timestamp;
 
 mod adoption;
 mod counting;
-mod evaluation;
+pub(super) mod evaluation;
 mod reads;
 mod sends;
 mod sight;

@@ -97,6 +97,16 @@ impl RuleWindow {
         Group { labels: totals.labels.clone(), reason: totals.groups[id.group as usize].reason }
     }
 
+    /// Every group that anything is known of.
+    pub fn known_groups(&self) -> BTreeSet<Group> {
+        let totals = self.by_labels.values().map(|&place| &self.totals[place as usize]);
+        let of = |totals: &Totals| {
+            let group = |counts: &Counts| (totals.labels.clone(), counts.reason);
+            totals.groups.iter().map(group).collect::<Vec<_>>()
+        };
+        totals.flat_map(of).map(|(labels, reason)| Group { labels, reason }).collect()
+    }
+
     /// The postbacks whose streaks the group compares.
     pub fn postbacks(&self, group: &Group) -> impl Iterator<Item = u64> + '_ {
         let counts = self.of(group).counts;
