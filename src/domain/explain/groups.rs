@@ -146,10 +146,7 @@ impl<'a> Looks<'a> {
     }
 
     /// The worst first: by state, severity, and how near it is to firing.
-    fn rank(
-        &self,
-        found: &Found<'_>,
-    ) -> (Stand, Reverse<Option<Severity>>, Reverse<u64>) {
+    fn rank(&self, found: &Found<'_>) -> (Stand, Reverse<Option<Severity>>, Reverse<u64>) {
         let severity = found.alert.and_then(Alert::severity);
         let near = self.moment(found, |moment, group, place| {
             sees::nearness(moment, self.rule, &moment.windows.rules[place], group)
