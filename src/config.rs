@@ -22,6 +22,7 @@ mod report;
 mod routes;
 pub mod rule_tests;
 mod rules;
+mod schema;
 mod secret;
 mod sources;
 mod warnings;
@@ -31,7 +32,9 @@ mod yaml;
 mod tests;
 
 pub use duration::{parse_duration, write_duration};
+pub use names::suggest;
 pub use report::{Mistake, Place, Report};
+pub use schema::schema;
 pub use secret::Secret;
 
 use decode::{Decoder, Entry, Fields, ReadFile, Shape};
@@ -245,6 +248,7 @@ fn decode(d: &mut Decoder<'_>, root: &Fields<'_>, text: &str) -> Config {
     let mutes = gates::mutes(d, root, &around);
     // A mistake elsewhere would make many a warning that is none.
     if d.mistakes.is_empty() {
+        warnings::of_rules(d, root, &rules);
         warnings::of_routes(d, root, (&routes, &placed), &rules, &policies);
     }
     let receivers = placed.into_iter().filter_map(|placed| placed.receiver).collect();

@@ -28,6 +28,7 @@ pub mod window;
 pub mod rules;
 
 pub mod summary;
+pub mod suspect;
 
 pub mod alert;
 
@@ -40,3 +41,5 @@ pub mod state;
 pub mod recheck;
 
 pub mod turn;
+
+pub mod explain;

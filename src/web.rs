@@ -23,6 +23,7 @@ use crate::metrics::{Metrics, state};
 use crate::pipeline::View;
 
 mod access;
+mod explain;
 mod page;
 mod problem;
 mod ready;
@@ -57,6 +58,7 @@ pub fn router(web: Web) -> Router {
         .route("/metrics", get(metrics))
         .route("/healthz", get(async || "ok\n"))
         .route("/readyz", get(readyz))
+        .route("/api/v1/explain", get(explain::explain))
         .route("/api/v1/reload", post(reload::reload))
         .fallback(async || (StatusCode::NOT_FOUND, "There is no such page.\n"))
         .layer(guard)

@@ -32,6 +32,9 @@ pub struct CheckArgs {
     /// Print JSON for scripts
     #[arg(long)]
     pub json: bool,
+    /// Print the JSON Schema of the file, for editors, and check nothing
+    #[arg(long)]
+    pub schema: bool,
 }
 
 const EXAMPLES: &str = "\
@@ -56,6 +59,10 @@ pub type TryOnline<'a> = &'a dyn Fn(&Config) -> Vec<Trial>;
 
 /// Checks, and with `--online` asks `try_online` once the file is fine.
 pub fn run(args: &CheckArgs, try_online: TryOnline<'_>) -> anyhow::Result<ExitCode> {
+    if args.schema {
+        writeln!(std::io::stdout(), "{:#}", config::schema())?;
+        return Ok(ExitCode::SUCCESS);
+    }
     let text = match config::read(&args.file) {
         Ok(text) => text,
         Err(error) => return unreadable(&error),
@@ -271,7 +278,7 @@ mod tests {
                 "missing" => std::fs::remove_file(&file).expect("it was written before"),
                 text => std::fs::write(&file, text).expect("the folder is new"),
             }
-            let args = CheckArgs { file, online: refused, json: true };
+            let args = CheckArgs { file, online: refused, json: true, schema: false };
             let refuse = |_: &Config| {
                 vec![Trial { what: "source \"a\"".into(), outcome: Err("refused".into()) }]
             };

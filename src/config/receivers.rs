@@ -10,16 +10,16 @@ use super::report::Place;
 use super::sources::{api_url, name};
 use super::{ChannelConfig, Receiver, Secret};
 
-const RECEIVER: Shape = Shape {
+pub const RECEIVER: Shape = Shape {
     what: "a receiver",
     known: &["name", "slack", "email"],
     later: &["webhook", "alertmanager", "pagerduty", "teams"],
 };
 
-const SLACK: Shape =
+pub const SLACK: Shape =
     Shape { what: "`slack`", known: &["token", "token_file", "channel", "api_url"], later: &[] };
 
-const EMAIL: Shape =
+pub const EMAIL: Shape =
     Shape { what: "`email`", known: &["smtp", "smtp_file", "from", "to"], later: &[] };
 
 const MAX_RECIPIENTS: usize = 50;

@@ -13,13 +13,13 @@ use super::receivers::Placed;
 use super::rules::{BUILT_IN, severities};
 use super::yaml::shorten;
 
-const NOTIFY: Shape = Shape {
+pub const NOTIFY: Shape = Shape {
     what: "`notify`",
     known: &["batch_by", "batch_wait", "min_gap", "remind_every", "timezone"],
     later: &[],
 };
 
-const ROUTE: Shape = Shape {
+pub const ROUTE: Shape = Shape {
     what: "a route",
     known: &[
         "match",

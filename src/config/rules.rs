@@ -17,7 +17,7 @@ use super::names;
 use super::sources::{is_http, name};
 use super::yaml::shorten;
 
-const RULE: Shape = Shape {
+pub const RULE: Shape = Shape {
     what: "a rule",
     known: &[
         "name",

@@ -13,7 +13,7 @@ use super::decode::{Decoder, Entry, Fields, Shape};
 use super::duration::write_duration;
 use super::report::Place;
 
-const SOURCE: Shape = Shape {
+pub const SOURCE: Shape = Shape {
     what: "a source",
     known: &[
         "name",
@@ -34,7 +34,7 @@ const SOURCE: Shape = Shape {
     later: &[],
 };
 
-const SCOPE: Shape = Shape {
+pub const SCOPE: Shape = Shape {
     what: "a scope",
     known: &["offers", "affiliates", "exclude_offers", "exclude_affiliates"],
     later: &[],

@@ -5,7 +5,10 @@ use std::io::ErrorKind;
 use proptest::prelude::*;
 
 use super::*;
+
 use crate::domain::rules::{Label, Severity, Threshold};
+
+mod broken;
 
 fn read(text: &str) -> (Option<Config>, Report) {
     let env = |name: &str| match name {
@@ -180,13 +183,6 @@ fn what_is_not_built_yet_is_refused() {
         [
             "2:1: `heartbeat` is not available in this version yet; remove it",
             "4:16: receiver \"h\": `webhook` is not available in this version yet; remove it",
-        ],
-    );
-    check_rule(
-        "    when: { suspect: 1, failures: 3 x previous }\n    severity: info\n    over: 15m",
-        [
-            "5:13: rule \"r\": `suspect` is not available in this version yet; remove it",
-            "5:35: rule \"r\": `failures: 3 x previous` uses `N x previous`, which is not available in this version yet; compare with a number",
         ],
     );
 }
@@ -421,6 +417,18 @@ fn what_cannot_work_is_a_warning() {
         "sources: [{ name: a, api_key: k }]\nrules: []\nreceivers: [{ name: x, slack: { token: t, channel: c } }]\nroutes:\n  - { to: x }\n  - { to: x }\n",
         [
             "6:5: no alert gets to this route: the one on line 5 takes all; move it up, or write `continue: true` at the other",
+        ],
+    );
+    let twice = "    over: 5m\n    when: { failures: 3 }\n    severity: info\n";
+    let also =
+        format!("  - name: s\n    per: [host]\n    match: {{ reason: \"http_5*\" }}\n{twice}");
+    let same = format!("{also}{}", also.replace("name: s", "name: t"));
+    let told = "receivers: [{ name: x, slack: { token: t, channel: c } }]\nroutes:\n  - { match: { rule: [\"s*\", t] }, to: x }\n  - { match: { rule: s, severity: info }, to: x }\n  - { to: x }\n";
+    check_warnings(
+        &format!("sources: [{{ name: a, api_key: k }}]\nrules:\n{same}{told}"),
+        [
+            "9:5: rule \"t\": `s` says the same; remove one of them",
+            "18:5: no alert gets to this route: the one on line 17 takes all; move it up, or write `continue: true` at the other",
         ],
     );
 }

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use crate::domain::policy::{Route, SourcePolicy};
-use crate::domain::rules::{Condition, Level, Measure, Op, Rule, Threshold};
+use crate::domain::policy::{Matches, Route, SourcePolicy};
+use crate::domain::rules::{Condition, Glob, Level, Measure, Op, Rule, Threshold};
 
 use super::decode::{Decoder, Fields};
 use super::duration::write_duration;
@@ -71,6 +71,7 @@ fn has_floor(level: &Level) -> bool {
             condition.measure,
             Measure::Deliveries
                 | Measure::Failures
+                | Measure::Suspect
                 | Measure::Conversions
                 | Measure::Recovered
                 | Measure::Exhausted
@@ -145,7 +146,7 @@ pub fn of_routes(
             d.warn(placed.at, message, "name it in the `to` of a route, or remove it");
         }
     }
-    let places = places(root);
+    let places = places(root, "routes");
     unreached(d, routes, &places);
     untold(d, root, routes, rules);
     let slowest = sources.iter().map(|source| source.poll_every).max().unwrap_or(Duration::ZERO);
@@ -155,21 +156,60 @@ pub fn of_routes(
     }
 }
 
-fn places(root: &Fields<'_>) -> Vec<Place> {
-    match root.get("routes").map(|entry| &entry.node.kind) {
+/// Where the entries of a list of the file stand.
+fn places(root: &Fields<'_>, list: &str) -> Vec<Place> {
+    match root.get(list).map(|entry| &entry.node.kind) {
         Some(super::yaml::Kind::List(items)) => items.iter().map(|item| item.at).collect(),
         Some(_) | None => Vec::new(),
     }
 }
 
-fn unreached(d: &mut Decoder<'_>, routes: &[Route], places: &[Place]) {
-    let catch_all = routes.iter().position(|route| route.matches.is_empty() && !route.continue_);
-    let Some(catch_all) = catch_all else { return };
-    if let (Some(at), Some(before)) = (places.get(catch_all + 1), places.get(catch_all)) {
-        let message =
-            format!("no alert gets to this route: the one on line {} takes all", before.line);
-        d.warn(*at, message, "move it up, or write `continue: true` at the other");
+/// Two rules that say the same, under two names.
+pub fn of_rules(d: &mut Decoder<'_>, root: &Fields<'_>, rules: &[Rule]) {
+    let places = places(root, "rules");
+    for (place, rule) in rules.iter().enumerate() {
+        let says_the_same = |other: &&Rule| {
+            let (mut per, mut others) = (rule.per.clone(), other.per.clone());
+            per.sort_unstable();
+            others.sort_unstable();
+            per == others
+                && (rule.over, rule.hold_for) == (other.over, other.hold_for)
+                && rule.matches == other.matches
+                && rule.levels == other.levels
+        };
+        if let (Some(at), Some(other)) =
+            (places.get(place), rules[..place].iter().find(says_the_same))
+        {
+            let message = format!("rule \"{}\": `{}` says the same", rule.name, other.name);
+            d.warn(*at, message, "remove one of them");
+        }
     }
+}
+
+/// Routes that an earlier one leaves nothing to.
+fn unreached(d: &mut Decoder<'_>, routes: &[Route], places: &[Place]) {
+    for (place, route) in routes.iter().enumerate() {
+        let takes_all =
+            |before: &Route| !before.continue_ && covers(&before.matches, &route.matches);
+        let Some(before) = routes[..place].iter().position(takes_all) else { continue };
+        if let (Some(at), Some(before)) = (places.get(place), places.get(before)) {
+            let message =
+                format!("no alert gets to this route: the one on line {} takes all", before.line);
+            d.warn(*at, message, "move it up, or write `continue: true` at the other");
+        }
+    }
+}
+
+/// Whether everything that `narrow` means is meant by `wide` too; false where it is
+/// not certain.
+fn covers(wide: &Matches, narrow: &Matches) -> bool {
+    let is_plain = |glob: &Glob| !glob.0.contains(['*', '?']);
+    wide.iter().all(|(label, globs)| {
+        let fits = |own: &Glob| {
+            globs.iter().any(|glob| glob == own || is_plain(own) && glob.matches(&own.0))
+        };
+        narrow.get(label).is_some_and(|own| own.iter().all(fits))
+    })
 }
 
 /// Rules at a severity that no route could ever match.

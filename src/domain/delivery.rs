@@ -57,14 +57,18 @@ pub struct Identity(pub u128);
 impl Identity {
     /// The identity of the delivery that `row` of `source` tells of.
     pub fn of(source: &str, row: &Row<'_>) -> Identity {
-        let postback = row.postback.to_le_bytes();
-        let event = row.event.to_le_bytes();
         if row.conversion_id.is_empty() {
-            let transaction = row.transaction_id.as_bytes();
-            hash_parts(&[source.as_bytes(), &postback, b"transaction", transaction, &event])
+            Identity::of_transaction(source, row.postback, &row.transaction_id, row.event)
         } else {
+            let postback = row.postback.to_le_bytes();
             hash_parts(&[source.as_bytes(), &postback, b"conversion", row.conversion_id.as_bytes()])
         }
+    }
+
+    /// The identity of a delivery without a conversion id.
+    pub fn of_transaction(source: &str, postback: u64, transaction: &str, event: u64) -> Identity {
+        let (postback, event) = (postback.to_le_bytes(), event.to_le_bytes());
+        hash_parts(&[source.as_bytes(), &postback, b"transaction", transaction.as_bytes(), &event])
     }
 
     /// A name made of texts, for things that are no deliveries.

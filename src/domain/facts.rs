@@ -94,6 +94,8 @@ pub struct Facts {
     /// By postback: where its successes are known before they were counted.
     back: HashMap<u64, Span>,
     pub postbacks: HashMap<u64, PostbackState>,
+    /// By postback: the parameters that hold a click id, as its template has them.
+    pub click_parameters: HashMap<u64, Vec<String>>,
     /// By scope.
     pub coverage: HashMap<u64, Coverage>,
     /// The time to which the data is complete.

@@ -8,7 +8,7 @@ use super::time::Timestamp;
 use super::window::in_a_row::InARow;
 
 pub mod gate;
-mod labels;
+pub mod labels;
 pub mod plan;
 pub mod reroute;
 

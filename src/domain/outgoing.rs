@@ -32,6 +32,8 @@ pub struct Outgoing {
     /// From before a try until its answer is kept. Where another try finds it set,
     /// that answer was lost: the receiver may get the same message twice.
     pub is_in_doubt: bool,
+    /// What the last try that failed said.
+    pub trouble: Option<String>,
     /// Set once it was given up: it stays as a dead letter.
     pub given_up: Option<GivenUp>,
 }
@@ -58,7 +60,15 @@ pub enum Outcome {
 impl Outgoing {
     pub fn new(notice: Notice, fallback: Vec<String>) -> Outgoing {
         let next_try_at = notice.created_at;
-        Outgoing { notice, fallback, tries: 0, next_try_at, is_in_doubt: false, given_up: None }
+        Outgoing {
+            notice,
+            fallback,
+            tries: 0,
+            next_try_at,
+            is_in_doubt: false,
+            trouble: None,
+            given_up: None,
+        }
     }
 
     /// Notes a failed try: it waits for the next, or is given up.
@@ -70,6 +80,7 @@ impl Outgoing {
         chance: f64,
     ) {
         self.tries += 1;
+        self.trouble = Some(message.clone());
         let most = match self.fallback.is_empty() {
             true => MOST_TRIES,
             false => MOST_TRIES_BEFORE_FALLBACK,

@@ -18,6 +18,8 @@ use crate::domain::window::in_a_row::InARow;
 pub const SOURCE_BLIND: &str = "source-blind";
 pub const POSTBACK_DEACTIVATED: &str = "postback-deactivated";
 
+pub const NAMES: [&str; 2] = [SOURCE_BLIND, POSTBACK_DEACTIVATED];
+
 const BLIND_AT_LEAST: Duration = Duration::from_secs(10 * 60);
 const BLIND_CRITICAL: Duration = Duration::from_secs(30 * 60);
 

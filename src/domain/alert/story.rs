@@ -87,7 +87,8 @@ fn failures<'a>(
     failures
 }
 
-fn readings(
+/// What each condition of the level compares, both sides in words.
+pub fn readings(
     moment: &Moment<'_>,
     rule: &Rule,
     window: &RuleWindow,
@@ -277,7 +278,7 @@ fn shown_threshold(condition: &Condition, previous: Option<f64>) -> String {
     }
 }
 
-fn shown_value(unit: Unit, value: f64) -> String {
+pub fn shown_value(unit: Unit, value: f64) -> String {
     match unit {
         Unit::Count => format!("{value}"),
         Unit::Share => shown_percent(value),

@@ -85,13 +85,14 @@ impl<'a> Gates<'a> {
             && inhibitions.any(|inhibition| explains(inhibition, labels, its))
     }
 
-    /// Whether `other` lasts, or ended so lately that the alert counts what it explains;
+    /// Whether `other` fires, or ended so lately that the alert counts what it explains;
     /// or lasted at the time of an alert that is over as well: what began and ended in an
     /// outage of ours is judged in one turn.
     fn stands_beside(&self, other: &Alert, alert: &Alert) -> bool {
         match (other.status, alert.status) {
-            (Status::Pending, _) => false,
-            (Status::Firing { .. } | Status::Quiet { .. }, _) => true,
+            // Quiet, it is clear: what holds nevertheless has another reason.
+            (Status::Pending | Status::Quiet { .. }, _) => false,
+            (Status::Firing { .. }, _) => true,
             (
                 Status::Ended { began_at, ended_at, .. },
                 Status::Ended { began_at: its_began_at, ended_at: its_end, .. },

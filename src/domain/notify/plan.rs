@@ -138,7 +138,7 @@ pub fn adopt(
 }
 
 /// The receivers of an alert with these labels, each with the route that leads to it.
-pub(super) fn routes<'a>(
+pub fn routes<'a>(
     policy: &'a Policy,
     labels: &BTreeMap<String, String>,
 ) -> Vec<(&'a String, &'a Route)> {

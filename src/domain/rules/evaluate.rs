@@ -125,6 +125,7 @@ impl<'a> Evaluation<'a> {
             Measure::Deliveries
             | Measure::Failures
             | Measure::FailureRate
+            | Measure::Suspect
             | Measure::Conversions
             | Measure::Recovered
             | Measure::Exhausted
@@ -162,6 +163,7 @@ impl<'a> Evaluation<'a> {
         };
         match measure {
             Measure::Deliveries => Some(deliveries()),
+            Measure::Suspect => Some(of.totals.map_or(0, |totals| totals.suspects(part)) as f64),
             Measure::FailureRate => match deliveries() {
                 0.0 => None,
                 deliveries => Some(failures(Measure::Failures) / deliveries),

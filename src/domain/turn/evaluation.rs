@@ -351,7 +351,13 @@ fn late_after(policy: &SourcePolicy, every: Duration) -> Duration {
 
 /// What may end an alert: cured needs a success later than its newest failure,
 /// and nothing ends while a postback of its group is switched off.
-fn proof(moment: &Moment<'_>, rule: &Rule, place: usize, group: &Group, alert: &Alert) -> Proof {
+pub(in crate::domain) fn proof(
+    moment: &Moment<'_>,
+    rule: &Rule,
+    place: usize,
+    group: &Group,
+    alert: &Alert,
+) -> Proof {
     let window = &moment.windows.rules[place];
     if has_switched_off_postback(moment, rule, place, group, alert) {
         return Proof::None;
@@ -372,7 +378,7 @@ fn proof(moment: &Moment<'_>, rule: &Rule, place: usize, group: &Group, alert: &
 }
 
 /// A postback that is switched off and has failures which the alert counted.
-fn has_switched_off_postback(
+pub(in crate::domain) fn has_switched_off_postback(
     moment: &Moment<'_>,
     rule: &Rule,
     place: usize,

@@ -1,0 +1,193 @@
+//! The life of a conversion's deliveries, and which groups of which rules count them.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::groups::{labels_of, stand};
+use super::{At, Stand, Unknown};
+use crate::domain::alert::story::shown_duration;
+use crate::domain::alert::{Alert, AlertKey};
+use crate::domain::delivery::{Delivery, Identity, Life, conversion_number};
+use crate::domain::facts::Facts;
+use crate::domain::policy::{Policy, SourcePolicy};
+use crate::domain::rules::Severity;
+use crate::domain::state::{SourceState, State};
+use crate::domain::time::Timestamp;
+
+/// More deliveries of one conversion are not told.
+const MOST_SHOWN: usize = 50;
+
+/// How a conversion is named.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Which<'a> {
+    Conversion(&'a str),
+    /// Of deliveries without a conversion id, as click postbacks are.
+    Transaction(&'a str),
+}
+
+/// What became of one conversion's deliveries that failed.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Conversion {
+    /// The wall clock.
+    pub now: At,
+    /// The earliest first.
+    pub deliveries: Vec<DeliveryLife>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct DeliveryLife {
+    pub source: String,
+    pub postback: u64,
+    pub postback_is_active: bool,
+    /// `Name (7)`.
+    pub offer: String,
+    pub affiliate: String,
+    pub host: String,
+    pub event: u64,
+    /// `failing`, or how it ended.
+    pub state: String,
+    pub ended_at: Option<At>,
+    /// As first shown.
+    pub reason: String,
+    /// What the reason means, and whether retries may cure it.
+    pub advice: String,
+    pub failed_attempts: u32,
+    /// Of the network's first row.
+    pub timestamp: At,
+    pub last_attempt: Option<At>,
+    pub groups: Vec<GroupOfDelivery>,
+}
+
+/// A rule's group that the delivery falls into.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct GroupOfDelivery {
+    pub rule: String,
+    pub labels: BTreeMap<String, String>,
+    /// Whether it lies in the rule's window now.
+    pub is_in_window: bool,
+    pub state: Stand,
+    pub severity: Option<Severity>,
+}
+
+/// Finds the deliveries of a conversion that failed.
+///
+/// # Errors
+/// None is known; says what that may mean.
+pub fn explain_deliveries(
+    now: Timestamp,
+    policy: &Policy,
+    state: &State,
+    which: Which<'_>,
+) -> Result<Conversion, Unknown> {
+    let mut deliveries = Vec::new();
+    for source in &policy.sources {
+        let Some(known) = state.sources.get(&source.name) else { continue };
+        let found = find(source, known, which);
+        deliveries.extend(found.iter().map(|one| explain(policy, state, source, known, one)));
+    }
+    if deliveries.is_empty() {
+        return Err(Unknown::Conversion { why: why_none(policy, which) });
+    }
+    deliveries.sort_by_key(|delivery| delivery.timestamp);
+    deliveries.truncate(MOST_SHOWN);
+    Ok(Conversion { now: At(now), deliveries })
+}
+
+fn find(source: &SourcePolicy, known: &SourceState, which: Which<'_>) -> Vec<Delivery> {
+    let facts = &known.facts;
+    match which {
+        Which::Conversion(id) => {
+            let number = conversion_number(id);
+            let of = |one: &&Delivery| number != 0 && one.conversion == number;
+            facts.deliveries.iter().filter(of).copied().collect()
+        }
+        // Its identity holds the postback and the event: every pair that was seen is tried.
+        Which::Transaction(id) => {
+            let mut pairs: Vec<(u64, u64)> =
+                facts.dims.iter().map(|dims| (dims.postback, dims.event)).collect();
+            pairs.sort_unstable();
+            pairs.dedup();
+            let identities =
+                pairs.iter().map(|&(p, e)| Identity::of_transaction(&source.name, p, id, e));
+            let slots = identities.filter_map(|identity| facts.deliveries.find(identity));
+            slots.map(|slot| *facts.deliveries.get(slot)).collect()
+        }
+    }
+}
+
+fn why_none(policy: &Policy, which: Which<'_>) -> String {
+    let lookback = policy.sources.iter().map(|source| source.lookback).max().unwrap_or_default();
+    let lookback = shown_duration(lookback);
+    match which {
+        Which::Conversion(_) => format!(
+            "no delivery of this conversion failed in the last {lookback}: each was delivered at \
+             its first try, or the id is not the network's conversion id, or it is older"
+        ),
+        Which::Transaction(_) => format!(
+            "no delivery of this transaction failed in the last {lookback}; where a delivery has \
+             a conversion id, ask for that"
+        ),
+    }
+}
+
+fn explain(
+    policy: &Policy,
+    state: &State,
+    source: &SourcePolicy,
+    known: &SourceState,
+    delivery: &Delivery,
+) -> DeliveryLife {
+    let facts = &known.facts;
+    let dims = facts.dims.get(delivery.dims);
+    let (word, ended_at) = match delivery.life {
+        Life::Failing => ("failing", None),
+        Life::Ended { how, at } => (how.as_str(), Some(At(at))),
+    };
+    DeliveryLife {
+        source: source.name.clone(),
+        postback: dims.postback,
+        postback_is_active: facts.is_active(dims.postback),
+        offer: facts.offer_text(dims.offer),
+        affiliate: facts.affiliate_text(dims.affiliate),
+        host: facts.dims.symbols.text(dims.host).to_owned(),
+        event: dims.event,
+        state: word.to_owned(),
+        ended_at,
+        reason: delivery.reason.to_string(),
+        advice: delivery.reason.advice().to_string(),
+        failed_attempts: delivery.newest.failed_attempts,
+        timestamp: At(delivery.timestamp),
+        last_attempt: Some(delivery.newest.last_attempt).filter(|at| at.0 > 0).map(At),
+        groups: groups(policy, state, source, facts, known, delivery),
+    }
+}
+
+fn groups(
+    policy: &Policy,
+    state: &State,
+    source: &SourcePolicy,
+    facts: &Facts,
+    known: &SourceState,
+    delivery: &Delivery,
+) -> Vec<GroupOfDelivery> {
+    let Some(windows) = &known.windows else { return Vec::new() };
+    let rows = policy.rules.iter().zip(&windows.rules);
+    rows.filter(|(_, window)| window.grouping.selects(delivery.reason))
+        .filter_map(|(rule, window)| {
+            let group = window.grouping.group(facts, delivery)?;
+            let texts = window.grouping.texts(facts, &group);
+            let key =
+                AlertKey { source: source.name.clone(), rule: rule.name.clone(), group: texts };
+            let alert = state.alerts.get(&key);
+            let since = windows.at - rule.over;
+            Some(GroupOfDelivery {
+                rule: rule.name.clone(),
+                labels: labels_of(&key),
+                is_in_window: since < delivery.timestamp && delivery.timestamp <= windows.at,
+                state: stand(alert),
+                severity: alert.and_then(Alert::severity),
+            })
+        })
+        .collect()
+}
