@@ -13,6 +13,7 @@ mod past;
 mod progress;
 pub mod run;
 pub mod simulate;
+pub mod suggest;
 mod table;
 pub mod test;
 
@@ -55,6 +56,7 @@ enum Command {
     Check(check::CheckArgs),
     Test(test::TestArgs),
     Backtest(backtest::BacktestArgs),
+    Suggest(suggest::SuggestArgs),
     Simulate(simulate::SimulateArgs),
 }
 
@@ -72,6 +74,7 @@ impl Cli {
             }
             Command::Test(args) => test::run(&args),
             Command::Backtest(args) => runtime.block_on(backtest::run(args)),
+            Command::Suggest(args) => runtime.block_on(suggest::run(args)),
             Command::Simulate(args) => runtime.block_on(simulate::run(args)),
         };
         // What still runs must not hold up the end.

@@ -18,6 +18,7 @@ pub mod export;
 pub mod history;
 mod player;
 pub mod rule_test;
+pub mod suggest;
 mod told;
 
 pub use player::Player;

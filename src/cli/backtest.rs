@@ -54,10 +54,11 @@ Exit codes: 0 it was replayed · 1 the rules are invalid · 2 wrong usage, or a 
 read · 3 the network cannot be asked";
 
 /// What history cannot show: told with every result.
-const CANNOT_SHOW: [&str; 4] = [
+const CANNOT_SHOW: [&str; 5] = [
     "An export shows how deliveries ended: of their retries only the number and the last one.",
     "Outages of the network's API and rows that came late are not in it: every row is taken to have been there in time.",
     "When a postback was switched off is not in it: it is taken for off after its last row that says so.",
+    "Of `suspect` it shows macros that were left in a URL, not click ids that are empty: the postbacks' templates are not in it.",
     "A failure that recovered no longer tells why: its reason is `unseen`.",
 ];
 

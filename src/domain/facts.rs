@@ -230,16 +230,23 @@ impl Facts {
     /// From when on the successes of every scope were read without a gap.
     pub fn successes_since(&self) -> Timestamp {
         let since = self.coverage.values().map(|coverage| match coverage.are_successes_read {
-            true if self.is_all_given => Timestamp(i64::MIN),
             true => coverage.since,
             false => Timestamp(i64::MAX),
         });
         since.max().unwrap_or(Timestamp(i64::MAX))
     }
 
+    /// The same, where a history that was given whole tells of all that came before.
+    pub fn successes_known_from(&self) -> Timestamp {
+        match self.is_all_given {
+            true => Timestamp(i64::MIN),
+            false => self.successes_since(),
+        }
+    }
+
     /// From when on the successes of this postback are known without a gap.
     pub fn successes_known_since(&self, postback: u64) -> Timestamp {
-        let since = self.successes_since();
+        let since = self.successes_known_from();
         self.back.get(&postback).filter(|span| span.to >= since).map_or(since, |span| span.from)
     }
 

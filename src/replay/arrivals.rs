@@ -117,9 +117,10 @@ impl Arrival<'_> {
         dims: DimsId,
         number: u32,
     ) -> Arrival<'static> {
-        let payload = match labels.host.is_empty() {
-            true => String::new(),
-            false => format!("https://{}/", labels.host),
+        let payload = match (labels.host.as_str(), labels.is_suspect) {
+            ("", _) => String::new(),
+            (host, false) => format!("https://{host}/"),
+            (host, true) => format!("https://{host}/?cid={{sub1}}"),
         };
         let row = Row {
             offer: labels.offer,

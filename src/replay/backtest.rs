@@ -25,7 +25,7 @@ pub fn backtest(
     let Some((first, end)) = span(&policy, history) else { return Told::default() };
     let every = source.poll_every;
     // Nothing had happened by then: the first row lies in a moment that is judged.
-    let start = (first - policy.evaluate_every).floor_to(every);
+    let start = (first - Duration::from_secs(1)).floor_to(policy.evaluate_every);
     let (statuses, switches) = history.switches();
     let longest_wait = longest_wait(&policy);
     let step = policy.evaluate_every;
@@ -38,7 +38,7 @@ pub fn backtest(
         played: 0,
     };
     run.player.postbacks(run.source, &run.statuses);
-    let mut now = start;
+    let mut now = start.floor_to(every);
     loop {
         now = now + every;
         run.switch_until(now.min(end), step);

@@ -12,7 +12,7 @@ use crate::domain::delivery::{Row, conversion_number};
 use crate::domain::reason::Reason;
 use crate::domain::rules::Label;
 use crate::domain::time::Timestamp;
-use crate::domain::url;
+use crate::domain::{suspect, url};
 
 /// Rows of one source, by `timestamp` once [`History::sort`] was called.
 #[derive(Default)]
@@ -41,7 +41,7 @@ struct Shape {
     row: Row<'static>,
     host: String,
     reason: Option<Reason>,
-    is_odd: bool,
+    is_suspect: bool,
 }
 
 impl Shape {
@@ -204,14 +204,14 @@ impl History {
         let host = url::host(&row.payload, &row.delivery_method).unwrap_or_default();
         let reason =
             (!row.is_success).then(|| Reason::classify(&row.debug_information, &row.payload));
-        let is_odd = is_odd(&row.payload);
-        let hash = hash(row, &host, reason, is_odd);
+        let is_suspect = is_suspect(&row.payload);
+        let hash = hash(row, &host, reason, is_suspect);
         let shapes = &self.shapes;
         let same = |&place: &u32| {
             let shape = &shapes[place as usize];
             shape.host == host
                 && shape.reason == reason
-                && shape.is_odd == is_odd
+                && shape.is_suspect == is_suspect
                 && has_same_labels(&shape.row, row)
         };
         if let Some(&place) = self.by_labels.find(hash, same) {
@@ -219,11 +219,11 @@ impl History {
         }
         let place = u32::try_from(self.shapes.len()).expect("fewer than 4 billion");
         let host = host.into_owned();
-        self.shapes.push(Shape { row: owned(row), host, reason, is_odd });
+        self.shapes.push(Shape { row: owned(row), host, reason, is_suspect });
         let shapes = &self.shapes;
         self.by_labels.insert_unique(hash, place, |&place| {
             let shape = &shapes[place as usize];
-            self::hash(&shape.row, &shape.host, shape.reason, shape.is_odd)
+            self::hash(&shape.row, &shape.host, shape.reason, shape.is_suspect)
         });
         place
     }
@@ -238,20 +238,17 @@ struct Seen {
     last_at: Timestamp,
 }
 
-/// Whether the payload may be one that cannot work: a macro that was left, an empty
-/// value. A row that is fine must not stand for one that is not.
-fn is_odd(payload: &str) -> bool {
-    let bytes = payload.as_bytes();
-    bytes.contains(&b'{')
-        || bytes.ends_with(b"=")
-        || bytes.windows(2).any(|two| two == b"=&")
-        || bytes.windows(3).any(|three| three.eq_ignore_ascii_case(b"%7B"))
+/// Whether the payload holds an unreplaced macro. That of a row that is fine must not
+/// stand for it.
+fn is_suspect(payload: &str) -> bool {
+    let may_be = payload.bytes().any(|byte| matches!(byte, b'{' | b'%'));
+    may_be && suspect::is_suspect(payload, &[])
 }
 
-fn hash(row: &Row<'_>, host: &str, reason: Option<Reason>, is_odd: bool) -> u64 {
+fn hash(row: &Row<'_>, host: &str, reason: Option<Reason>, is_suspect: bool) -> u64 {
     let mut hasher = SipHasher13::new();
     (row.offer, row.affiliate, row.postback, row.event).hash(&mut hasher);
-    (host, reason, is_odd, &*row.delivery_method).hash(&mut hasher);
+    (host, reason, is_suspect, &*row.delivery_method).hash(&mut hasher);
     (&*row.postback_level, &*row.postback_type).hash(&mut hasher);
     hasher.finish()
 }

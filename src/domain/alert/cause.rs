@@ -86,7 +86,7 @@ pub fn explain(
         add(dims, u64::from(count));
     }
     // Without successes a share among all deliveries would be one among failures.
-    let are_known = moment.policy.successes && facts.successes_since() <= since;
+    let are_known = moment.policy.successes && facts.successes_known_from() <= since;
     let known = |deliveries| if are_known { deliveries } else { Deliveries::default() };
     let (all, of_group) = (known(all), known(of_group));
     let cause = of_failures_among(facts, failures, &all)?;

@@ -58,11 +58,8 @@ pub fn measure(
 
 impl<'a> Evaluation<'a> {
     pub fn new(moment: &'a Moment<'a>, rule: &'a Rule, window: &'a RuleWindow) -> Evaluation<'a> {
-        let since = match moment.facts.is_all_given {
-            true => Timestamp(i64::MIN),
-            false => moment.facts.successes_since(),
-        };
-        let known_since = moment.policy.successes.then_some(since);
+        let known_since =
+            moment.policy.successes.then_some(moment.facts.successes_known_from());
         Evaluation { moment, rule, window, known_since }
     }
 
