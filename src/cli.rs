@@ -7,8 +7,10 @@ use clap::{Parser, Subcommand};
 pub mod backtest;
 pub mod check;
 pub mod demo;
+pub mod explain;
 pub mod logs;
 pub mod online;
+mod paint;
 mod past;
 mod progress;
 pub mod run;
@@ -53,6 +55,7 @@ enum Command {
     Run(run::RunArgs),
     Check(check::CheckArgs),
     Backtest(backtest::BacktestArgs),
+    Explain(explain::ExplainArgs),
     Simulate(simulate::SimulateArgs),
 }
 
@@ -69,6 +72,7 @@ impl Cli {
                 check::run(&args, &|config| runtime.block_on(online::try_all(config)))
             }
             Command::Backtest(args) => runtime.block_on(backtest::run(args)),
+            Command::Explain(args) => runtime.block_on(explain::run(&args)),
             Command::Simulate(args) => runtime.block_on(simulate::run(args)),
         };
         // What still runs must not hold up the end.

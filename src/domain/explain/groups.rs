@@ -18,7 +18,7 @@ use crate::domain::turn::evaluation::{has_switched_off_postback, proof};
 use crate::domain::window::group::Group;
 
 /// Groups told in full.
-const MOST_SHOWN: usize = 20;
+const MOST_SHOWN: usize = 10;
 /// Groups named where none matches.
 const MOST_NAMED: usize = 50;
 
@@ -124,11 +124,13 @@ impl<'a> Looks<'a> {
             let keys = self.state.alerts.keys();
             let of = keys.filter(|key| key.rule == self.rule.name && key.source == source.name);
             let mut groups: BTreeSet<_> = of.map(|key| key.group.clone()).collect();
-            match self.rule.name == SOURCE_BLIND {
-                true => drop(groups.insert(Vec::new())),
-                false => groups.extend(
-                    known.facts.postbacks.keys().map(|id| vec![(Label::Postback, id.to_string())]),
-                ),
+            if self.rule.name == SOURCE_BLIND {
+                groups.insert(Vec::new());
+            } else {
+                let listed = known.facts.postbacks.keys().copied();
+                let seen = known.facts.dims.iter().map(|dims| dims.postback);
+                let of = |id: u64| vec![(Label::Postback, id.to_string())];
+                groups.extend(listed.chain(seen).map(of));
             }
             return groups.into_iter().map(|group| (None, group)).collect();
         };
@@ -146,10 +148,7 @@ impl<'a> Looks<'a> {
     }
 
     /// The worst first: by state, severity, and how near it is to firing.
-    fn rank(
-        &self,
-        found: &Found<'_>,
-    ) -> (Stand, Reverse<Option<Severity>>, Reverse<u64>) {
+    fn rank(&self, found: &Found<'_>) -> (Stand, Reverse<Option<Severity>>, Reverse<u64>) {
         let severity = found.alert.and_then(Alert::severity);
         let near = self.moment(found, |moment, group, place| {
             sees::nearness(moment, self.rule, &moment.windows.rules[place], group)
@@ -236,7 +235,8 @@ impl<'a> Looks<'a> {
             LevelExplained {
                 severity: level.severity,
                 verdict,
-                conditions: conditions.unwrap_or_else(|| self.built_in_condition(found, verdict)),
+                conditions: conditions
+                    .unwrap_or_else(|| self.built_in_condition(found, number, verdict)),
                 clock: clock(self.rule, phase(number)),
             }
         };
@@ -262,6 +262,7 @@ impl<'a> Looks<'a> {
     fn built_in_condition(
         &self,
         found: &Found<'_>,
+        level: usize,
         verdict: Answer,
     ) -> Vec<super::ConditionExplained> {
         let known = self.state.sources.get(&found.key.source);
@@ -269,7 +270,8 @@ impl<'a> Looks<'a> {
             let sight = known.map(|known| known.sight(self.policy, &found.key.source));
             let waited = sight.and_then(|sight| Some(self.now.since(sight.whole_at?)));
             let value = waited.map_or("never".to_owned(), shown_duration);
-            let limit = shown_duration(builtin::blind_after(found.source));
+            let limit = builtin::blind_limits(found.source).get(level).copied();
+            let limit = shown_duration(limit.unwrap_or_default());
             ("without a whole read", value, format!("> {limit}"))
         } else if self.place.is_none() {
             let value = if verdict == Answer::True { "inactive" } else { "active" };
@@ -367,7 +369,7 @@ fn clock(rule: &Rule, phase: Phase) -> String {
         Phase::Pending { active_at, held } => {
             format!("since {active_at}, holds for {}", of(held, rule.hold_for))
         }
-        Phase::Firing { active_at } => format!("fires, since {active_at}"),
+        Phase::Firing { active_at } => format!("fires since {active_at}"),
         Phase::Clearing { active_at, clear } => {
             format!("fired since {active_at}, clear for {}", of(clear, rule.keep_firing_for))
         }
