@@ -7,8 +7,10 @@ use clap::{Parser, Subcommand};
 pub mod backtest;
 pub mod check;
 pub mod demo;
+pub mod explain;
 pub mod logs;
 pub mod online;
+mod paint;
 mod past;
 mod progress;
 pub mod run;
@@ -55,6 +57,7 @@ enum Command {
     Check(check::CheckArgs),
     Test(test::TestArgs),
     Backtest(backtest::BacktestArgs),
+    Explain(explain::ExplainArgs),
     Simulate(simulate::SimulateArgs),
 }
 
@@ -72,6 +75,7 @@ impl Cli {
             }
             Command::Test(args) => test::run(&args),
             Command::Backtest(args) => runtime.block_on(backtest::run(args)),
+            Command::Explain(args) => runtime.block_on(explain::run(&args)),
             Command::Simulate(args) => runtime.block_on(simulate::run(args)),
         };
         // What still runs must not hold up the end.

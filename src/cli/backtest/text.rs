@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use super::compare::Difference;
 use super::{CANNOT_SHOW, Played, Summary};
 use crate::channel::render::clean;
-use crate::cli::check::{Paint, counted, wants_colour};
+use crate::cli::check::counted;
+use crate::cli::paint::Paint;
 use crate::cli::past::{Past, written};
 use crate::cli::table::table;
 use crate::domain::alert::story::{shown_duration, shown_percent};
@@ -18,7 +19,7 @@ use crate::replay::{Told, ToldAlert, ToldMessage};
 const MOST_LINES: usize = 60;
 
 pub fn text(played: &Played, past: &Past, against: Option<(&Played, &Difference)>) -> String {
-    let paint = Paint { on: wants_colour() };
+    let paint = Paint::stdout();
     let mut lines = vec![format!("{} over {}", played.file, past.name)];
     lines.extend(about(&played.summary, past));
     lines.push(String::new());
