@@ -7,8 +7,10 @@ use clap::{Parser, Subcommand};
 pub mod backtest;
 pub mod check;
 pub mod demo;
+pub mod explain;
 pub mod logs;
 pub mod online;
+mod paint;
 mod past;
 mod progress;
 pub mod run;
@@ -57,6 +59,7 @@ enum Command {
     Test(test::TestArgs),
     Backtest(backtest::BacktestArgs),
     Suggest(suggest::SuggestArgs),
+    Explain(explain::ExplainArgs),
     Simulate(simulate::SimulateArgs),
 }
 
@@ -75,6 +78,7 @@ impl Cli {
             Command::Test(args) => test::run(&args),
             Command::Backtest(args) => runtime.block_on(backtest::run(args)),
             Command::Suggest(args) => runtime.block_on(suggest::run(args)),
+            Command::Explain(args) => runtime.block_on(explain::run(&args)),
             Command::Simulate(args) => runtime.block_on(simulate::run(args)),
         };
         // What still runs must not hold up the end.

@@ -115,6 +115,13 @@ impl Replay {
         }
     }
 
+    /// Of what came after `until` the history says nothing.
+    fn trust_until(&mut self, source: &str, until: Timestamp) {
+        if let Some(source) = self.state.sources.get_mut(source) {
+            source.facts.given_until = Some(until);
+        }
+    }
+
     /// A poll that failed.
     pub fn miss(&mut self, source: &str, trouble: &str) {
         self.turn(News::Failed { source, trouble: trouble.to_owned() });

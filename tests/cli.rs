@@ -7,6 +7,8 @@ mod support;
 mod bad_input;
 #[path = "cli/check.rs"]
 mod check;
+#[path = "cli/explain.rs"]
+mod explain;
 #[path = "cli/help.rs"]
 mod help;
 #[path = "cli/program.rs"]

@@ -13,6 +13,8 @@ mod counters;
 mod cures;
 #[path = "scenarios/deactivation.rs"]
 mod deactivation;
+#[path = "scenarios/explain.rs"]
+mod explain;
 #[path = "scenarios/folding.rs"]
 mod folding;
 #[path = "scenarios/fortnight.rs"]

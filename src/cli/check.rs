@@ -5,12 +5,13 @@
 //! refused by `--online`; 2 it cannot be read: the path on the command line is wrong.
 
 use std::fmt::Write as _;
-use std::io::{IsTerminal, Write as _};
+use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use serde_json::json;
 
+use super::paint::Paint;
 use crate::config::{self, Config, ConfigError, Mistake, Report};
 
 /// Find every mistake of a rules file at once, and say what to write instead
@@ -77,7 +78,7 @@ pub fn run(args: &CheckArgs, try_online: TryOnline<'_>) -> anyhow::Result<ExitCo
     let shown = if args.json {
         as_json(&file, valid, &report, &trials)
     } else {
-        let paint = Paint { on: wants_colour() };
+        let paint = Paint::stdout();
         let mut shown = as_text(&file, &text, &report, paint);
         trials.iter().for_each(|trial| shown.push_str(&as_line(trial, paint)));
         shown += &summary(&file, config.as_ref(), &report);
@@ -90,39 +91,6 @@ pub fn run(args: &CheckArgs, try_online: TryOnline<'_>) -> anyhow::Result<ExitCo
 fn unreadable(error: &ConfigError) -> anyhow::Result<ExitCode> {
     writeln!(std::io::stderr(), "{error}")?;
     Ok(ExitCode::from(2))
-}
-
-/// On a terminal only, and not where `NO_COLOR` is set (see no-color.org).
-pub(super) fn wants_colour() -> bool {
-    let refused = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-    std::io::stdout().is_terminal() && !refused
-}
-
-#[derive(Clone, Copy)]
-pub(super) struct Paint {
-    pub on: bool,
-}
-
-impl Paint {
-    pub(super) fn red(self, text: &str) -> String {
-        self.with("1;31", text)
-    }
-
-    pub(super) fn yellow(self, text: &str) -> String {
-        self.with("1;33", text)
-    }
-
-    pub(super) fn green(self, text: &str) -> String {
-        self.with("32", text)
-    }
-
-    pub(super) fn dim(self, text: &str) -> String {
-        self.with("2", text)
-    }
-
-    fn with(self, code: &str, text: &str) -> String {
-        if self.on { format!("\x1b[{code}m{text}\x1b[0m") } else { text.into() }
-    }
 }
 
 /// Every mistake and then every warning, each with its line.

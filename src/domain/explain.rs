@@ -203,6 +203,9 @@ impl fmt::Display for Unknown {
         match self {
             Unknown::Rule { name, .. } => write!(f, "there is no rule `{name}`"),
             Unknown::Label { name, .. } => write!(f, "its groups have no label `{name}`"),
+            Unknown::Group { asked, .. } if asked.is_empty() => {
+                f.write_str("nothing that it could tell of was seen yet")
+            }
             Unknown::Group { asked, .. } => write!(f, "it has no group {asked}"),
             Unknown::Conversion { why } => f.write_str(why),
         }

@@ -84,6 +84,8 @@ pub struct Facts {
     /// Whether the history was given whole: before its first row nothing happened, so
     /// that windows which reach back before it are known. Never stored.
     pub is_all_given: bool,
+    /// The timestamp of its last row: of what came later it says nothing. Never stored.
+    pub given_until: Option<Timestamp>,
     pub dims: DimsTable,
     pub offer_names: HashMap<u64, String>,
     pub affiliate_names: HashMap<u64, String>,

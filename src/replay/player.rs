@@ -61,6 +61,11 @@ impl Player {
         Player { replay, tracks }
     }
 
+    /// The history ends with a row of this timestamp.
+    pub fn end_history(&mut self, source: &str, until: Timestamp) {
+        self.replay.trust_until(source, until);
+    }
+
     /// One whole poll of `source`: the rows that became visible or changed since the
     /// one before. What comes later than its moment counts as it does live. A row
     /// that failed shows its first try from its `timestamp` on, its last one from

@@ -65,7 +65,7 @@ pub fn suggest(
     for alert in &told.alerts {
         let (count, worst) = fired.entry(&alert.rule).or_default();
         *count += 1;
-        *worst = worst.into_iter().chain(alert.value).reduce(f64::max);
+        *worst = [*worst, alert.value].into_iter().flatten().reduce(f64::max);
     }
     let level = |rule: &Rule, level: &Level| {
         let condition = main_condition(level)?;

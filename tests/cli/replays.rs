@@ -82,3 +82,173 @@ async fn a_backtest_tells_alerts_and_messages_under_the_contract_s_names() {
     assert_eq!(reasons.last(), Some(&"resolved"), "{messages:?}");
     assert!(messages.iter().all(|of| of["receiver"] == "ops" && of["alerts"] == json!([0])));
 }
+
+#[tokio::test]
+async fn the_same_rows_as_csv_tell_the_same() {
+    let place = Place::new(RULES);
+    std::fs::write(place.path("rows.ndjson"), export()).expect("the folder is ours");
+    let mut csv = "Conversion ID;Offer;Affiliate;Pixel ID;Date;Delivery Method;Pixel Level;Pixel Type;\
+                   Status;Failed Attempts;Last Attempt;Payload;Debug Information\n"
+        .to_owned();
+    for line in export().lines() {
+        let row: Value = serde_json::from_str(line).expect("we wrote it");
+        let text = |name: &str| row[name].as_str().unwrap_or_default().to_owned();
+        let number = |name: &str| row[name].as_i64().unwrap_or_default().to_string();
+        let status = if row["is_success"] == true { "success" } else { "failure" };
+        let cells = [
+            text("conversion_id"),
+            "Offer (11)".to_owned(),
+            "Acme Media (7)".to_owned(),
+            number("pixel_id"),
+            number("timestamp"),
+            text("delivery_method"),
+            text("pixel_level"),
+            text("pixel_type"),
+            status.to_owned(),
+            number("failed_attempts"),
+            number("last_attempt"),
+            text("payload"),
+            text("debug_information"),
+        ];
+        csv.push_str(&(cells.join(";") + "\n"));
+    }
+    std::fs::write(place.path("rows.csv"), csv).expect("the folder is ours");
+    let one = backtest(&place, "--export rows.ndjson").await;
+    let other = backtest(&place, "--export rows.csv").await;
+    assert_eq!((&one["alerts"], &one["messages"]), (&other["alerts"], &other["messages"]));
+}
+
+#[tokio::test]
+async fn what_differs_between_two_files_is_told_and_drawn() {
+    let place = Place::new(RULES);
+    std::fs::write(place.path("rows.ndjson"), export()).expect("the folder is ours");
+    let stricter = RULES.replace("failures: \">= 3\"", "failures: \">= 4\"");
+    std::fs::write(place.path("stricter.yaml"), stricter).expect("the folder is ours");
+    let told = backtest(&place, "--export rows.ndjson --against stricter.yaml --html page.html").await;
+    let changed = &told["against"]["difference"]["alerts_changed"];
+    assert_eq!(changed, &json!([{ "alert": 0, "other": 0 }]), "{told}");
+    assert_eq!(told["against"]["alerts"][0]["fired_at"], "2026-03-01T12:13:10Z");
+    let page = std::fs::read_to_string(place.path("page.html")).expect("it was written");
+    assert!(page.contains("<svg") && page.contains("a.example"), "{page}");
+    assert!(!page.contains("<script") && !page.contains("secret-click"), "{page}");
+    let shown = place.run("backtest --export rows.ndjson --against stricter.yaml").await;
+    assert!(shown.out.contains("rules.yaml against stricter.yaml"), "{}", shown.out);
+}
+
+#[tokio::test]
+async fn wrong_files_are_told_with_the_right_exit_code() {
+    let place = Place::new(RULES);
+    std::fs::write(place.path("rows.ndjson"), export()).expect("the folder is ours");
+    std::fs::write(place.path("none.csv"), "a,b\n1,2\n").expect("the folder is ours");
+    std::fs::write(place.path("wrong.yaml"), "rules: 5").expect("the folder is ours");
+    let two = RULES.replace("sources: [", "sources: [{ name: other, api_key: x }, ");
+    std::fs::write(place.path("two.yaml"), two).expect("the folder is ours");
+    for (words, code, expected) in [
+        ("backtest --export missing.ndjson", 2, "missing.ndjson cannot be read"),
+        ("backtest --export none.csv", 2, "it has no column `pixel_id`"),
+        ("backtest", 2, "name a past"),
+        ("backtest --rules missing.yaml --export rows.ndjson", 2, "missing.yaml cannot be read"),
+        ("backtest --rules wrong.yaml --export rows.ndjson", 1, "wrong.yaml:1:1"),
+        ("backtest --rules two.yaml --export rows.ndjson", 2, "--source NAME (other, acme)"),
+        ("backtest --from 1d", 2, "its API key is not set"),
+        ("test missing.yaml", 2, "missing.yaml cannot be read"),
+    ] {
+        let ended = place.run(words).await;
+        let told = format!("{}{}", ended.out, ended.err);
+        assert_eq!(ended.code, Some(code), "{words}: {told}");
+        assert!(told.contains(expected), "{words}: {told}");
+    }
+    let of_acme = place.run("backtest --rules two.yaml --source acme --export rows.ndjson").await;
+    assert_eq!(of_acme.code, Some(0), "{}", of_acme.err);
+}
+
+#[tokio::test]
+async fn rows_that_cannot_be_read_stop_nothing_and_are_told() {
+    let place = Place::new(RULES);
+    let rows = format!("nonsense\n{}{{\"pixel_id\": 1, \"cut", export());
+    std::fs::write(place.path("rows.ndjson"), rows).expect("the folder is ours");
+    let told = backtest(&place, "--export rows.ndjson").await;
+    assert_eq!(told["alerts"].as_array().map(Vec::len), Some(1));
+    let summary = &told["summary"];
+    assert_eq!(summary["rejected_rows"], 1);
+    assert_eq!(summary["first_rejected_line"], 1);
+    assert_eq!(summary["is_cut"], true);
+}
+
+#[tokio::test]
+async fn the_shipped_rules_hold_their_tests() {
+    let place = Place::new("");
+    let tests = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/rules/shipped.yaml");
+    let ended = place.run(&format!("test {tests}")).await;
+    assert_eq!(ended.code, Some(0), "{}{}", ended.out, ended.err);
+}
+
+#[tokio::test]
+async fn a_test_that_fails_draws_what_was_expected_and_what_came() {
+    let place = Place::new(RULES);
+    let tests = "rules: rules.yaml\ntests:\n  - name: five in a row\n    deliveries: [{ series: \"....fffff....\" }]\n    \
+                 expect:\n      - { at: 4m, firing: [] }\n      - { at: 8m, firing: [] }\n      - { at: 9m, messages: [{ to: ops, reason: resolved }] }\n";
+    std::fs::write(place.path("tests.yaml"), tests).expect("the folder is ours");
+    let ended = place.run("test tests.yaml").await;
+    assert_eq!(ended.code, Some(1), "{}", ended.out);
+    for expected in [
+        "FAILED five in a row (line 3)",
+        "at 8m (line 7): fires, and was not expected: warning failing affiliate=1 host=a.example",
+        "expected     .   .",
+        "got      .......WWWWWW",
+        "messages expected: resolved to ops",
+    ] {
+        assert!(ended.out.contains(expected), "{expected} in\n{}", ended.out);
+    }
+    let json = place.run("test tests.yaml --json").await;
+    let json: Value = serde_json::from_str(&json.out).expect("it is JSON");
+    assert_eq!((&json["ok"], &json["tests"][0]["ok"]), (&json!(false), &json!(false)));
+}
+
+#[tokio::test]
+async fn a_wrong_file_of_tests_is_told_all_at_once() {
+    let place = Place::new(RULES);
+    let tests = "rules: rules.yaml\ntests:\n  - name: a\n    every: 5\n    deliveries: [{ series: \"..q\", reason: tsl }]\n    \
+                 expect: [{ at: 1m, firing: [{ rule: faling }] }, { at: 2m }]\n";
+    std::fs::write(place.path("tests.yaml"), tests).expect("the folder is ours");
+    let ended = place.run("test tests.yaml").await;
+    assert_eq!(ended.code, Some(1), "{}", ended.out);
+    for expected in [
+        "tests.yaml:4:12: error: test \"a\": `every: 5` has no unit",
+        "`q` has no meaning in a series",
+        "there is no reason `tsl`",
+        "there is no rule `faling`",
+        "nothing is expected here",
+    ] {
+        assert!(ended.out.contains(expected), "{expected} in\n{}", ended.out);
+    }
+}
+
+#[tokio::test]
+async fn suggestions_are_rules_again_and_say_why() {
+    let place = Place::new(RULES);
+    std::fs::write(place.path("rows.ndjson"), export()).expect("the folder is ours");
+    let ended = place.run("suggest --export rows.ndjson --at-most 0/week").await;
+    assert_eq!(ended.code, Some(0), "{}", ended.err);
+    // Five failures in the window at most: six is the least that would have been silent.
+    assert!(ended.out.contains("# failures 1: 1, 2: 1, 3 (now): 1, 5: 0"), "{}", ended.out);
+    assert!(ended.out.contains("warning: { failures: \">= 5\""), "{}", ended.out);
+    let (head, tail) = RULES.split_once("rules:").expect("it has rules");
+    let (_, tail) = tail.split_once("receivers:").expect("it has receivers");
+    place.write(&format!("{head}{}\nreceivers:{tail}", ended.out));
+    let checked = place
+        .start_with("check", &[("NOT_SET_ANYWHERE", "x"), ("NOR_THIS", "xoxb-hunter2")])
+        .ends()
+        .await;
+    assert_eq!(checked.code, Some(0), "{}", checked.out);
+}
+
+/// A few simulated minutes at sixty times the speed of life, then the same from outside.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_network_s_own_history_is_read_day_by_day() {
+    let network = crate::program::network().await;
+    let rules = crate::program::rules(&network.base_url(), "");
+    let place = Place::new(&rules);
+    let told = backtest(&place, "--from 2d").await;
+    assert!(told["summary"]["deliveries"].as_u64() > Some(100), "{}", told["summary"]);
+}

@@ -73,12 +73,17 @@ pub fn blind_after(policy: &SourcePolicy) -> Duration {
     (policy.poll_every * 5).max(BLIND_AT_LEAST)
 }
 
+/// The same for each level of `source-blind`.
+pub fn blind_limits(policy: &SourcePolicy) -> [Duration; 2] {
+    let warning = blind_after(policy);
+    [warning, BLIND_CRITICAL.max(warning)]
+}
+
 /// Verdicts for the levels of `source-blind`. A restart neither resolves it nor
 /// fires it: only a whole read, or the lack of one for long enough, does. Nor does
 /// a read of the past: what happens now is not judged before all of that was.
 pub fn judge_sight(now: Timestamp, policy: &SourcePolicy, sight: &Sight) -> [Verdict; 2] {
-    let warning = blind_after(policy);
-    let critical = BLIND_CRITICAL.max(warning);
+    let [warning, critical] = blind_limits(policy);
     let waits_since =
         [sight.whole_at, Some(sight.started_at), sight.arriving_at].into_iter().flatten();
     // A moment to come was told by a clock that has been set back since.

@@ -17,8 +17,11 @@ use crate::domain::time::Timestamp;
 use crate::domain::turn::evaluation::{has_switched_off_postback, proof};
 use crate::domain::window::group::Group;
 
+/// A group where the windows know it, and its labels as rules write them.
+type Named = (Option<Group>, Vec<(Label, String)>);
+
 /// Groups told in full.
-const MOST_SHOWN: usize = 20;
+const MOST_SHOWN: usize = 10;
 /// Groups named where none matches.
 const MOST_NAMED: usize = 50;
 
@@ -118,17 +121,19 @@ impl<'a> Looks<'a> {
         labels
     }
 
-    fn groups(&self, source: &SourcePolicy) -> Vec<(Option<Group>, Vec<(Label, String)>)> {
+    fn groups(&self, source: &SourcePolicy) -> Vec<Named> {
         let Some(known) = self.state.sources.get(&source.name) else { return Vec::new() };
         let Some(place) = self.place else {
             let keys = self.state.alerts.keys();
             let of = keys.filter(|key| key.rule == self.rule.name && key.source == source.name);
             let mut groups: BTreeSet<_> = of.map(|key| key.group.clone()).collect();
-            match self.rule.name == SOURCE_BLIND {
-                true => drop(groups.insert(Vec::new())),
-                false => groups.extend(
-                    known.facts.postbacks.keys().map(|id| vec![(Label::Postback, id.to_string())]),
-                ),
+            if self.rule.name == SOURCE_BLIND {
+                groups.insert(Vec::new());
+            } else {
+                let listed = known.facts.postbacks.keys().copied();
+                let seen = known.facts.dims.iter().map(|dims| dims.postback);
+                let of = |id: u64| vec![(Label::Postback, id.to_string())];
+                groups.extend(listed.chain(seen).map(of));
             }
             return groups.into_iter().map(|group| (None, group)).collect();
         };
@@ -233,7 +238,8 @@ impl<'a> Looks<'a> {
             LevelExplained {
                 severity: level.severity,
                 verdict,
-                conditions: conditions.unwrap_or_else(|| self.built_in_condition(found, verdict)),
+                conditions: conditions
+                    .unwrap_or_else(|| self.built_in_condition(found, number, verdict)),
                 clock: clock(self.rule, phase(number)),
             }
         };
@@ -259,6 +265,7 @@ impl<'a> Looks<'a> {
     fn built_in_condition(
         &self,
         found: &Found<'_>,
+        level: usize,
         verdict: Answer,
     ) -> Vec<super::ConditionExplained> {
         let known = self.state.sources.get(&found.key.source);
@@ -266,7 +273,8 @@ impl<'a> Looks<'a> {
             let sight = known.map(|known| known.sight(self.policy, &found.key.source));
             let waited = sight.and_then(|sight| Some(self.now.since(sight.whole_at?)));
             let value = waited.map_or("never".to_owned(), shown_duration);
-            let limit = shown_duration(builtin::blind_after(found.source));
+            let limit = builtin::blind_limits(found.source).get(level).copied();
+            let limit = shown_duration(limit.unwrap_or_default());
             ("without a whole read", value, format!("> {limit}"))
         } else if self.place.is_none() {
             let value = if verdict == Answer::True { "inactive" } else { "active" };
@@ -364,7 +372,7 @@ fn clock(rule: &Rule, phase: Phase) -> String {
         Phase::Pending { active_at, held } => {
             format!("since {active_at}, holds for {}", of(held, rule.hold_for))
         }
-        Phase::Firing { active_at } => format!("fires, since {active_at}"),
+        Phase::Firing { active_at } => format!("fires since {active_at}"),
         Phase::Clearing { active_at, clear } => {
             format!("fired since {active_at}, clear for {}", of(clear, rule.keep_firing_for))
         }

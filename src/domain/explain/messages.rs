@@ -39,7 +39,7 @@ impl<'a> Desk<'a> {
                 all.push(Messages {
                     receiver: key.receiver.clone(),
                     route: route.map(|(_, route)| self.name(route)),
-                    told: words(*known),
+                    told: self.words(batch, *known),
                     last_told_at: batch.planned_at.filter(|_| !known.is_nothing()).map(At),
                     gates: self.gates(told, stands, batch, *known),
                 });
@@ -61,6 +61,19 @@ impl<'a> Desk<'a> {
             }
         }
         all
+    }
+
+    /// What the receiver knows, as far as its channel took it.
+    fn words(&self, batch: &Batch, known: Told) -> String {
+        let told = match known {
+            Told::Nothing | Told::Inhibited => return "nothing".to_owned(),
+            Told::Firing(severity) => format!("firing, {severity}"),
+            Told::Ended => "its end".to_owned(),
+        };
+        match batch.settled_at {
+            Some(_) => told,
+            None => format!("{told} (written; its channel has not taken it yet)"),
+        }
     }
 
     fn name(&self, route: &Route) -> String {
@@ -165,8 +178,8 @@ impl<'a> Desk<'a> {
                 let error = outgoing.trouble.clone();
                 let says = match &error {
                     Some(error) => format!(
-                        "the message \"{notice}\" to {to} failed {tries} times, next try at {at}: \
-                         {error}"
+                        "the message \"{notice}\" to {to} failed ({tries} of its tries), next \
+                         try at {at}: {error}"
                     ),
                     None => format!("the message \"{notice}\" to {to} is on its way"),
                 };
@@ -178,14 +191,6 @@ impl<'a> Desk<'a> {
 
 fn say(gate: Gate, says: String) -> GateExplained {
     GateExplained { gate, says }
-}
-
-fn words(told: Told) -> String {
-    match told {
-        Told::Nothing | Told::Inhibited => "nothing".to_owned(),
-        Told::Firing(severity) => format!("firing, {severity}"),
-        Told::Ended => "its end".to_owned(),
-    }
 }
 
 fn name(key: &AlertKey) -> String {

@@ -142,8 +142,8 @@ fn unknown_because(
     }
 }
 
-/// How near the group is to firing at any level: 1 where a level holds, 0 where it
-/// has nothing of what it needs.
+/// How near the group is to firing: 1 for each level that holds, less for one that
+/// misses something, 0 where it has nothing of what it needs.
 pub fn nearness(moment: &Moment<'_>, rule: &Rule, window: &RuleWindow, group: &Group) -> f64 {
     let (evaluation, of) = (Evaluation::new(moment, rule, window), window.of(group));
     let of_condition = |condition: &Condition| {
@@ -158,7 +158,7 @@ pub fn nearness(moment: &Moment<'_>, rule: &Rule, window: &RuleWindow, group: &G
     };
     let of_level =
         |level: &Level| level.conditions.iter().map(of_condition).fold(1.0_f64, f64::min);
-    rule.levels.iter().map(of_level).fold(0.0, f64::max)
+    rule.levels.iter().map(of_level).sum()
 }
 
 /// What keeps the data of a source from being complete.
