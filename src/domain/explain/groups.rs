@@ -7,14 +7,15 @@ use super::messages::Desk;
 use super::sees;
 use super::{Answer, At, Explanation, GroupExplained, LevelExplained, Sees, Stand, Unknown};
 use crate::domain::alert::builtin::{self, SOURCE_BLIND};
-use crate::domain::alert::story::{shown_duration, tell};
+use crate::domain::alert::shown::shown_duration;
+use crate::domain::alert::story::tell;
 use crate::domain::alert::{Alert, AlertKey, EXPIRES_AFTER, Phase, Proof, Status};
 use crate::domain::policy::{Policy, SourcePolicy};
 use crate::domain::rules::evaluate::{Evaluation, Moment, Verdict};
 use crate::domain::rules::{Glob, Label, Level, Rule, Severity};
 use crate::domain::state::State;
 use crate::domain::time::Timestamp;
-use crate::domain::turn::evaluation::{has_switched_off_postback, proof};
+use crate::domain::turn::proof::{has_switched_off_postback, proof};
 use crate::domain::window::group::Group;
 
 /// A group where the windows know it, and its labels as rules write them.
