@@ -421,6 +421,13 @@ fn what_cannot_work_is_a_warning() {
         ],
     );
     check_warnings(
+        "sources: [{ name: a, api_key: k }]\nrules:\n  - { name: r, over: 5m, when: { failures: 3 }, severity: critical }\n  - { name: s, over: 5m, when: { failures: 3 }, severity: critical, runbook: \"https://w.example.com\" }\n  - { name: t, over: 5m, when: { failures: 4 }, severity: critical }\nreceivers: [{ name: x, slack: { token: t, channel: c } }]\nroutes:\n  - { match: { host: [\"*.example\", b] }, to: x }\n  - { match: { host: \"a.*.example\", severity: critical }, to: x }\n  - { match: { host: [b, c] }, to: x }\n  - { to: x }\n",
+        [
+            "4:5: rule \"s\" says the same as \"r\"; remove one of them: each would send its own messages",
+            "9:5: no alert gets to this route: the one on line 8 takes all of its; move it up, or write `continue: true` at the other",
+        ],
+    );
+    check_warnings(
         "sources: [{ name: a, api_key: k }]\nrules: []\nreceivers: [{ name: x, slack: { token: t, channel: c } }]\nroutes:\n  - { to: x }\n  - { to: x }\n",
         [
             "6:5: no alert gets to this route: the one on line 5 takes all; move it up, or write `continue: true` at the other",

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::domain::policy::{Route, SourcePolicy};
-use crate::domain::rules::{Condition, Level, Measure, Op, Rule, Threshold};
+use crate::domain::rules::{Condition, Glob, Level, Measure, Op, Rule, Threshold};
 
 use super::decode::{Decoder, Fields};
 use super::duration::write_duration;
@@ -145,7 +145,7 @@ pub fn of_routes(
             d.warn(placed.at, message, "name it in the `to` of a route, or remove it");
         }
     }
-    let places = places(root);
+    let places = places(root, "routes");
     unreached(d, routes, &places);
     untold(d, root, routes, rules);
     let slowest = sources.iter().map(|source| source.poll_every).max().unwrap_or(Duration::ZERO);
@@ -155,20 +155,56 @@ pub fn of_routes(
     }
 }
 
-fn places(root: &Fields<'_>) -> Vec<Place> {
-    match root.get("routes").map(|entry| &entry.node.kind) {
+fn places(root: &Fields<'_>, list: &str) -> Vec<Place> {
+    match root.get(list).map(|entry| &entry.node.kind) {
         Some(super::yaml::Kind::List(items)) => items.iter().map(|item| item.at).collect(),
         Some(_) | None => Vec::new(),
     }
 }
 
+/// Routes whose alerts an earlier one takes, all of them.
 fn unreached(d: &mut Decoder<'_>, routes: &[Route], places: &[Place]) {
-    let catch_all = routes.iter().position(|route| route.matches.is_empty() && !route.continue_);
-    let Some(catch_all) = catch_all else { return };
-    if let (Some(at), Some(before)) = (places.get(catch_all + 1), places.get(catch_all)) {
-        let message =
-            format!("no alert gets to this route: the one on line {} takes all", before.line);
-        d.warn(*at, message, "move it up, or write `continue: true` at the other");
+    for (index, (route, at)) in routes.iter().zip(places).enumerate() {
+        let mut earlier = routes[..index].iter().zip(places);
+        let taken = earlier.find(|(one, _)| !one.continue_ && covers(one, route));
+        if let Some((taker, before)) = taken {
+            let all = if taker.matches.is_empty() { "all" } else { "all of its" };
+            let message =
+                format!("no alert gets to this route: the one on line {} takes {all}", before.line);
+            d.warn(*at, message, "move it up, or write `continue: true` at the other");
+        }
+    }
+}
+
+/// Whether every alert that `route` matches is surely matched by `taker`.
+fn covers(taker: &Route, route: &Route) -> bool {
+    // A `?` stands for one character, and not for the star of another pattern.
+    let covers =
+        |one: &Glob, other: &Glob| one == other || !one.0.contains('?') && one.matches(&other.0);
+    taker.matches.iter().all(|(label, wide)| {
+        let narrow = route.matches.get(label);
+        narrow.is_some_and(|narrow| {
+            narrow.iter().all(|narrow| wide.iter().any(|wide| covers(wide, narrow)))
+        })
+    })
+}
+
+/// Rules that fire for the same groups at the same moments.
+pub fn same_rules(d: &mut Decoder<'_>, root: &Fields<'_>, rules: &[Rule]) {
+    let places = places(root, "rules");
+    let said = |rule: &Rule| Rule {
+        name: String::new(),
+        summary: None,
+        labels: Default::default(),
+        runbook: None,
+        ..rule.clone()
+    };
+    for (index, rule) in rules.iter().enumerate() {
+        let twin = rules[..index].iter().find(|other| said(other) == said(rule));
+        if let (Some(twin), Some(at)) = (twin, places.get(index)) {
+            let message = format!("rule \"{}\" says the same as \"{}\"", rule.name, twin.name);
+            d.warn(*at, message, "remove one of them: each would send its own messages");
+        }
     }
 }
 
