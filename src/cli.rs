@@ -16,6 +16,7 @@ mod progress;
 pub mod run;
 pub mod simulate;
 mod table;
+pub mod test;
 
 /// Wrong usage, an unreadable file included.
 pub const WRONG_USAGE: u8 = 2;
@@ -54,6 +55,7 @@ enum Command {
     Demo(demo::DemoArgs),
     Run(run::RunArgs),
     Check(check::CheckArgs),
+    Test(test::TestArgs),
     Backtest(backtest::BacktestArgs),
     Explain(explain::ExplainArgs),
     Simulate(simulate::SimulateArgs),
@@ -71,6 +73,7 @@ impl Cli {
             Command::Check(args) => {
                 check::run(&args, &|config| runtime.block_on(online::try_all(config)))
             }
+            Command::Test(args) => test::run(&args),
             Command::Backtest(args) => runtime.block_on(backtest::run(args)),
             Command::Explain(args) => runtime.block_on(explain::run(&args)),
             Command::Simulate(args) => runtime.block_on(simulate::run(args)),

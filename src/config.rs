@@ -20,6 +20,7 @@ mod names;
 mod receivers;
 mod report;
 mod routes;
+pub mod rule_tests;
 mod rules;
 mod schema;
 mod secret;
@@ -247,7 +248,7 @@ fn decode(d: &mut Decoder<'_>, root: &Fields<'_>, text: &str) -> Config {
     let mutes = gates::mutes(d, root, &around);
     // A mistake elsewhere would make many a warning that is none.
     if d.mistakes.is_empty() {
-        warnings::same_rules(d, root, &rules);
+        warnings::of_rules(d, root, &rules);
         warnings::of_routes(d, root, (&routes, &placed), &rules, &policies);
     }
     let receivers = placed.into_iter().filter_map(|placed| placed.receiver).collect();

@@ -28,6 +28,7 @@ pub mod window;
 pub mod rules;
 
 pub mod summary;
+pub mod suspect;
 
 pub mod alert;
 

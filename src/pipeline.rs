@@ -69,6 +69,10 @@ pub enum Message {
         source: String,
         statuses: Option<Vec<(u64, bool)>>,
     },
+    ClickParameters {
+        source: String,
+        of: Vec<(u64, Vec<String>)>,
+    },
     /// A notice is about to be handed to its channel; `Err` where that cannot be
     /// kept: then it must wait.
     Sending {
@@ -193,6 +197,9 @@ impl<S: Store + 'static> Keeper<S> {
             }
             Message::Postbacks { source, statuses } => {
                 self.turn(News::Postbacks { source: &source, statuses: statuses.as_deref() }).ok();
+            }
+            Message::ClickParameters { source, of } => {
+                self.turn(News::ClickParameters { source: &source, of: &of }).ok();
             }
             Message::Sending { number, done } => {
                 done.send(self.begin_send(number)).ok();

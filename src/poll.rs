@@ -364,6 +364,9 @@ impl<A: ReportApi> Poller<A> {
         let statuses = match listed {
             Ok(postbacks) => {
                 self.warned_of_list = false;
+                let of = postbacks.iter().map(|p| (p.id, p.click_parameters.clone())).collect();
+                let source = source.clone();
+                self.tell(Message::ClickParameters { source, of }).await.ok();
                 Some(postbacks.into_iter().map(|p| (p.id, p.is_active)).collect())
             }
             Err(error) => {

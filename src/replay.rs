@@ -17,10 +17,11 @@ pub mod backtest;
 pub mod export;
 pub mod history;
 mod player;
+pub mod rule_test;
 mod told;
 
 pub use player::Player;
-pub use told::{Told, ToldAlert, ToldMessage};
+pub use told::{Stand, Told, ToldAlert, ToldMessage};
 
 /// Mutes begin and end with a minute.
 const MINUTE: Duration = Duration::from_secs(60);
@@ -113,6 +114,13 @@ impl Replay {
         }
     }
 
+    /// Of what came after `until` the history says nothing.
+    fn trust_until(&mut self, source: &str, until: Timestamp) {
+        if let Some(source) = self.state.sources.get_mut(source) {
+            source.facts.given_until = Some(until);
+        }
+    }
+
     /// A poll that failed.
     pub fn miss(&mut self, source: &str, trouble: &str) {
         self.turn(News::Failed { source, trouble: trouble.to_owned() });
@@ -164,7 +172,7 @@ impl Replay {
     /// Decides, and keeps what came of it; tells how many clean successes are left to count.
     fn turn(&mut self, news: News<'_>) -> u64 {
         let (changes, tally) = turn(self.now, &self.policy, &mut self.state, news);
-        tally.alerts.iter().for_each(|alert| self.told.alert(alert));
+        tally.alerts.iter().for_each(|(at, alert)| self.told.alert(*at, alert));
         self.collect(&changes);
         tally.uncounted
     }

@@ -113,6 +113,9 @@ pub struct PostbackConfig {
     pub delivery_method: String,
     pub level: String,
     pub is_active: bool,
+    /// The parameters of its template that hold a click id; the template itself is not
+    /// kept, since it may hold a token.
+    pub click_parameters: Vec<String>,
 }
 
 /// Who the key belongs to.

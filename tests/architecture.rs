@@ -29,7 +29,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     // The network's side: it must not learn from the code that it puts to the test.
     ("simulate", &["clock", "domain::time"]),
     // The live decisions on a virtual clock; a history takes the network's place.
-    ("replay", &["domain", "source"]),
+    ("replay", &["config", "domain", "source"]),
     // Wires all, and cannot tell a simulated network from a real one.
     (
         "service",

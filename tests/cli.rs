@@ -15,6 +15,8 @@ mod help;
 mod program;
 #[path = "cli/reload.rs"]
 mod reload;
+#[path = "cli/replays.rs"]
+mod replays;
 #[path = "cli/running.rs"]
 mod running;
 #[path = "cli/stop.rs"]

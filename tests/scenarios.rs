@@ -1,6 +1,8 @@
 //! Promises of the domain, told as stories: a network, a clock that is a plain
 //! number, and the service's own turns over the store in memory.
 
+#[path = "scenarios/agreement.rs"]
+mod agreement;
 #[path = "scenarios/catching_up.rs"]
 mod catching_up;
 #[path = "scenarios/causes.rs"]

@@ -7,7 +7,7 @@ use crate::domain::rules::Severity;
 use crate::domain::time::Timestamp;
 
 use super::Link;
-use words::{Zone, clean, span};
+use words::{Zone, span};
 
 pub mod blocks;
 mod cause;
@@ -18,6 +18,7 @@ mod words;
 
 pub use cause::likely_cause;
 pub use sample::Example;
+pub use words::clean;
 
 /// Alerts that are told in full; the worst come first.
 const FULL: usize = 3;

@@ -71,7 +71,13 @@ struct Played {
 pub async fn run(args: BacktestArgs) -> anyhow::Result<ExitCode> {
     match play(&args).await {
         Ok(shown) => {
-            std::io::stdout().write_all(shown.as_bytes())?;
+            // Whoever reads it may have seen enough.
+            match std::io::stdout().write_all(shown.as_bytes()) {
+                Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+                    return Err(error.into());
+                }
+                Ok(()) | Err(_) => {}
+            }
             Ok(ExitCode::SUCCESS)
         }
         Err(Refusal { code, text }) => {

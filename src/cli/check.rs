@@ -96,7 +96,7 @@ fn unreadable(error: &ConfigError) -> anyhow::Result<ExitCode> {
 }
 
 /// Every mistake and then every warning, each with its line.
-fn as_text(file: &str, text: &str, report: &Report, paint: Paint) -> String {
+pub(super) fn as_text(file: &str, text: &str, report: &Report, paint: Paint) -> String {
     let mut shown = String::new();
     let all = report.mistakes.iter().chain(&report.warnings);
     let gutter = all.map(|mistake| mistake.at.line.to_string().len()).max().unwrap_or(1);

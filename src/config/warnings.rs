@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::domain::policy::{Route, SourcePolicy};
+use crate::domain::policy::{Matches, Route, SourcePolicy};
 use crate::domain::rules::{Condition, Glob, Level, Measure, Op, Rule, Threshold};
 
 use super::decode::{Decoder, Fields};
@@ -71,6 +71,7 @@ fn has_floor(level: &Level) -> bool {
             condition.measure,
             Measure::Deliveries
                 | Measure::Failures
+                | Measure::Suspect
                 | Measure::Conversions
                 | Measure::Recovered
                 | Measure::Exhausted
@@ -155,6 +156,7 @@ pub fn of_routes(
     }
 }
 
+/// Where the entries of a list of the file stand.
 fn places(root: &Fields<'_>, list: &str) -> Vec<Place> {
     match root.get(list).map(|entry| &entry.node.kind) {
         Some(super::yaml::Kind::List(items)) => items.iter().map(|item| item.at).collect(),
@@ -162,50 +164,52 @@ fn places(root: &Fields<'_>, list: &str) -> Vec<Place> {
     }
 }
 
-/// Routes whose alerts an earlier one takes, all of them.
+/// Two rules that say the same, under two names.
+pub fn of_rules(d: &mut Decoder<'_>, root: &Fields<'_>, rules: &[Rule]) {
+    let places = places(root, "rules");
+    for (place, rule) in rules.iter().enumerate() {
+        let says_the_same = |other: &&Rule| {
+            let (mut per, mut others) = (rule.per.clone(), other.per.clone());
+            per.sort_unstable();
+            others.sort_unstable();
+            per == others
+                && (rule.over, rule.hold_for) == (other.over, other.hold_for)
+                && rule.matches == other.matches
+                && rule.levels == other.levels
+        };
+        if let (Some(at), Some(other)) =
+            (places.get(place), rules[..place].iter().find(says_the_same))
+        {
+            let message = format!("rule \"{}\": `{}` says the same", rule.name, other.name);
+            d.warn(*at, message, "remove one of them");
+        }
+    }
+}
+
+/// Routes that an earlier one leaves nothing to.
 fn unreached(d: &mut Decoder<'_>, routes: &[Route], places: &[Place]) {
-    for (index, (route, at)) in routes.iter().zip(places).enumerate() {
-        let mut earlier = routes[..index].iter().zip(places);
-        let taken = earlier.find(|(one, _)| !one.continue_ && covers(one, route));
-        if let Some((taker, before)) = taken {
-            let all = if taker.matches.is_empty() { "all" } else { "all of its" };
+    for (place, route) in routes.iter().enumerate() {
+        let takes_all =
+            |before: &Route| !before.continue_ && covers(&before.matches, &route.matches);
+        let Some(before) = routes[..place].iter().position(takes_all) else { continue };
+        if let (Some(at), Some(before)) = (places.get(place), places.get(before)) {
             let message =
-                format!("no alert gets to this route: the one on line {} takes {all}", before.line);
+                format!("no alert gets to this route: the one on line {} takes all", before.line);
             d.warn(*at, message, "move it up, or write `continue: true` at the other");
         }
     }
 }
 
-/// Whether every alert that `route` matches is surely matched by `taker`.
-fn covers(taker: &Route, route: &Route) -> bool {
-    // A `?` stands for one character, and not for the star of another pattern.
-    let covers =
-        |one: &Glob, other: &Glob| one == other || !one.0.contains('?') && one.matches(&other.0);
-    taker.matches.iter().all(|(label, wide)| {
-        let narrow = route.matches.get(label);
-        narrow.is_some_and(|narrow| {
-            narrow.iter().all(|narrow| wide.iter().any(|wide| covers(wide, narrow)))
-        })
+/// Whether everything that `narrow` means is meant by `wide` too; false where it is
+/// not certain.
+fn covers(wide: &Matches, narrow: &Matches) -> bool {
+    let is_plain = |glob: &Glob| !glob.0.contains(['*', '?']);
+    wide.iter().all(|(label, globs)| {
+        let fits = |own: &Glob| {
+            globs.iter().any(|glob| glob == own || is_plain(own) && glob.matches(&own.0))
+        };
+        narrow.get(label).is_some_and(|own| own.iter().all(fits))
     })
-}
-
-/// Rules that fire for the same groups at the same moments.
-pub fn same_rules(d: &mut Decoder<'_>, root: &Fields<'_>, rules: &[Rule]) {
-    let places = places(root, "rules");
-    let said = |rule: &Rule| Rule {
-        name: String::new(),
-        summary: None,
-        labels: Default::default(),
-        runbook: None,
-        ..rule.clone()
-    };
-    for (index, rule) in rules.iter().enumerate() {
-        let twin = rules[..index].iter().find(|other| said(other) == said(rule));
-        if let (Some(twin), Some(at)) = (twin, places.get(index)) {
-            let message = format!("rule \"{}\" says the same as \"{}\"", rule.name, twin.name);
-            d.warn(*at, message, "remove one of them: each would send its own messages");
-        }
-    }
 }
 
 /// Rules at a severity that no route could ever match.

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::delivery::Row;
 use super::rules::Label;
-use super::url;
+use super::{suspect, url};
 
 /// A text of the [`Symbols`] table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -58,6 +58,8 @@ pub struct Dims {
     pub delivery_method: Symbol,
     pub postback_level: Symbol,
     pub postback_type: Symbol,
+    /// Its payload cannot have worked, whatever the answer.
+    pub is_suspect: bool,
 }
 
 /// [`Dims`] with its texts written out, as the store keeps it.
@@ -71,6 +73,7 @@ pub struct DimsRecord {
     pub delivery_method: String,
     pub postback_level: String,
     pub postback_type: String,
+    pub is_suspect: bool,
 }
 
 /// All combinations of labels that one source has shown; ids count from 0 in
@@ -84,8 +87,9 @@ pub struct DimsTable {
 }
 
 impl DimsTable {
-    /// The labels of `row`, and whether they are new here.
-    pub fn of_row(&mut self, row: &Row<'_>) -> (DimsId, bool) {
+    /// The labels of `row`, and whether they are new here. `click_parameters` are those of
+    /// its postback.
+    pub fn of_row(&mut self, row: &Row<'_>, click_parameters: &[String]) -> (DimsId, bool) {
         let host = url::host(&row.payload, &row.delivery_method).unwrap_or_default();
         let dims = Dims {
             offer: row.offer,
@@ -96,6 +100,7 @@ impl DimsTable {
             delivery_method: self.symbols.intern(&row.delivery_method),
             postback_level: self.symbols.intern(&row.postback_level),
             postback_type: self.symbols.intern(&row.postback_type),
+            is_suspect: !host.is_empty() && suspect::is_suspect(&row.payload, click_parameters),
         };
         self.intern(dims)
     }
@@ -111,6 +116,7 @@ impl DimsTable {
             delivery_method: self.symbols.intern(&record.delivery_method),
             postback_level: self.symbols.intern(&record.postback_level),
             postback_type: self.symbols.intern(&record.postback_type),
+            is_suspect: record.is_suspect,
         };
         self.intern(dims);
     }
@@ -127,6 +133,7 @@ impl DimsTable {
             delivery_method: text(dims.delivery_method),
             postback_level: text(dims.postback_level),
             postback_type: text(dims.postback_type),
+            is_suspect: dims.is_suspect,
         }
     }
 

@@ -84,6 +84,8 @@ pub struct Facts {
     /// Whether the history was given whole: before its first row nothing happened, so
     /// that windows which reach back before it are known. Never stored.
     pub is_all_given: bool,
+    /// The timestamp of its last row: of what came later it says nothing. Never stored.
+    pub given_until: Option<Timestamp>,
     pub dims: DimsTable,
     pub offer_names: HashMap<u64, String>,
     pub affiliate_names: HashMap<u64, String>,
@@ -94,6 +96,8 @@ pub struct Facts {
     /// By postback: where its successes are known before they were counted.
     back: HashMap<u64, Span>,
     pub postbacks: HashMap<u64, PostbackState>,
+    /// By postback: the parameters that hold a click id, as its template has them.
+    pub click_parameters: HashMap<u64, Vec<String>>,
     /// By scope.
     pub coverage: HashMap<u64, Coverage>,
     /// The time to which the data is complete.

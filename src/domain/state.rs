@@ -89,6 +89,11 @@ pub enum Record {
         id: u64,
         state: PostbackState,
     },
+    ClickParameters {
+        source: String,
+        id: u64,
+        names: Vec<String>,
+    },
     Alert {
         key: AlertKey,
         alert: Option<Box<Alert>>,
@@ -236,6 +241,9 @@ impl State {
             }
             Record::Postback { source, id, state } => {
                 self.facts(&source).postbacks.insert(id, state);
+            }
+            Record::ClickParameters { source, id, names } => {
+                self.facts(&source).click_parameters.insert(id, names);
             }
             Record::Alert { key, alert } => {
                 set(&mut self.alerts, key, alert.map(|alert| *alert));

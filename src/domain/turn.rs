@@ -46,6 +46,8 @@ pub enum News<'a> {
     /// The status of every postback: `(id, is active)`; `None` where the list
     /// could not be read.
     Postbacks { source: &'a str, statuses: Option<&'a [(u64, bool)]> },
+    /// The parameters of postbacks that hold a click id, as their templates have them.
+    ClickParameters { source: &'a str, of: &'a [(u64, Vec<String>)] },
     /// A notice is about to be handed to its channel.
     Sending { number: u64 },
     /// The outbox tried a notice.
@@ -85,8 +87,8 @@ pub struct Tally {
     pub repeats: u64,
     /// By the rules' places in the policy, where moments were judged.
     pub rules: Vec<RuleTally>,
-    /// Alerts that fired, escalated or ended, each as it stood then, in order.
-    pub alerts: Vec<Alert>,
+    /// Alerts whose status changed, when, and each as it stood then, in order.
+    pub alerts: Vec<(Timestamp, Alert)>,
 }
 
 /// What judging a rule came to.
@@ -164,6 +166,7 @@ impl Turn<'_> {
                 let statuses = listed.iter().map(|&(id, is_active)| (id, now, is_active));
                 self.compare_postbacks(source, &statuses.collect::<Vec<_>>());
             }
+            News::ClickParameters { source, of } => self.learn_click_parameters(source, of),
             News::Sending { number } => self.begin_try(number),
             News::Settled { number, outcome } => self.settle(number, outcome),
             News::Tick { uptime } => {
@@ -202,6 +205,20 @@ impl Turn<'_> {
             if before.is_some() {
                 self.judge_postback(source_policy, id, is_active);
             }
+        }
+    }
+
+    /// Rows that come from now on are compared with these.
+    fn learn_click_parameters(&mut self, source_name: &str, of: &[(u64, Vec<String>)]) {
+        let Some(source) = self.state.sources.get_mut(source_name) else { return };
+        for (id, names) in of {
+            let known = source.facts.click_parameters.get(id);
+            if known == Some(names) || known.is_none() && names.is_empty() {
+                continue;
+            }
+            source.facts.click_parameters.insert(*id, names.clone());
+            let (source, id, names) = (source_name.to_owned(), *id, names.clone());
+            self.changes.records.push(Record::ClickParameters { source, id, names });
         }
     }
 

@@ -105,6 +105,11 @@ pub fn earliest_late_success(
 }
 
 impl Arrival<'_> {
+    /// Whether it matters when it is seen, beyond its `timestamp`.
+    pub fn changes(&self) -> bool {
+        self.first_of == 0 && (self.row.failed_attempts > 0 || self.at > self.row.timestamp)
+    }
+
     /// A clean success that was counted before, as a row.
     pub fn counted(
         at: Timestamp,

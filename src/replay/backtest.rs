@@ -38,6 +38,9 @@ pub fn backtest(
         played: 0,
     };
     run.player.postbacks(run.source, &run.statuses);
+    if let Some(latest) = history.rows(history.len() - 1..history.len()).next() {
+        run.player.end_history(run.source, latest.timestamp);
+    }
     let mut now = start;
     loop {
         now = now + every;

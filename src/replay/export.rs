@@ -122,10 +122,12 @@ fn refuse_document(first_line: &[u8]) -> Result<(), ExportError> {
 }
 
 fn in_these_years(row: Row<'_>) -> Result<Row<'_>, RowError> {
-    let Timestamp(at) = row.timestamp;
-    match YEARS.contains(&at) {
+    let is_time = |at: Timestamp| YEARS.contains(&at.0);
+    match is_time(row.timestamp) && (row.last_attempt.0 == 0 || is_time(row.last_attempt)) {
         true => Ok(row),
-        false => Err(RowError("timestamp is no time between the years 2000 and 2100".into())),
+        false => Err(RowError(
+            "timestamp or last_attempt is no time between the years 2000 and 2100".into(),
+        )),
     }
 }
 

@@ -83,7 +83,8 @@ impl History {
             shape,
             has_conversion,
             is_success: row.is_success,
-            is_active: row.postback_status.is_empty() || row.postback_status == "active",
+            is_active: row.postback_status.is_empty()
+                || row.postback_status.eq_ignore_ascii_case("active"),
         });
     }
 

@@ -61,6 +61,11 @@ impl Player {
         Player { replay, tracks }
     }
 
+    /// The history ends with a row of this timestamp.
+    pub fn end_history(&mut self, source: &str, until: Timestamp) {
+        self.replay.trust_until(source, until);
+    }
+
     /// One whole poll of `source`: the rows that became visible or changed since the
     /// one before. What comes later than its moment counts as it does live. A row
     /// that failed shows its first try from its `timestamp` on, its last one from
@@ -90,7 +95,6 @@ impl Player {
         rows: impl IntoIterator<Item = Row<'r>>,
     ) {
         self.pass(now);
-        let every = self.replay.policy().evaluate_every;
         let Some(source) = self.replay.source(source).cloned() else { return };
         let Some(track) = self.tracks.get_mut(&source.name) else { return };
         let from = track.at;
@@ -105,9 +109,6 @@ impl Player {
         let in_scopes =
             |row: &Row<'_>| scopes.iter().any(|of| of.contains(row.offer, row.affiliate));
         let due = track.arrivals.take(&source, until, rows.into_iter().filter(in_scopes));
-        if until > from + every {
-            self.read_ahead(&source, from, until);
-        }
         self.read_moments(&source, from, until, seen_at, due);
         self.replay.send();
     }
@@ -159,11 +160,16 @@ impl Player {
         let every = self.replay.policy().evaluate_every;
         let mut at = from;
         while at < until {
-            // Where nothing stands and nothing comes, nothing begins and ends.
-            let is_calm = self.state().alerts.is_empty();
-            let next = due.first().map_or(until + every, |next| ceil(next.at, every));
-            let quiet_until = if is_calm { next - every } else { at };
-            let to = quiet_until.max(at + every).min(until);
+            // Of most rows it makes no difference when they are seen: they count from
+            // their timestamp on. Others change what is known, from their moment on.
+            let change = due.iter().filter(|arrival| arrival.changes()).map(|one| one.at).min();
+            let change = [change, self.gives_up_at(source)].into_iter().flatten().min();
+            let before = change.map_or(until, |change| ceil(change, every) - every);
+            let to = before.clamp(at, until);
+            let to = if to == at { at + every } else { to };
+            if at == from && to < until {
+                self.read_ahead(source, from, until);
+            }
             let later = due.split_off(due.partition_point(|arrival| arrival.at <= to));
             let now = std::mem::replace(&mut due, later);
             self.read_moment(source, (at, to), seen_at.unwrap_or(at), now);
@@ -181,7 +187,7 @@ impl Player {
     ) {
         let name = source.name.as_str();
         let front = from + SETTLE;
-        if self.gives_up_by(source, to) {
+        if self.gives_up_at(source).is_some_and(|at| at <= to) {
             // Else it would be known only after the moment was judged.
             let span = WholeSpan::Recent { failures_from: front, successes_from: front, to: front };
             self.replay.read_at(to.max(seen_at), name, span, []);
@@ -197,11 +203,11 @@ impl Player {
         self.replay.read_at(seen_at, name, span, rows);
     }
 
-    /// Whether the network gives a delivery up by then, for lack of a new try.
-    fn gives_up_by(&self, source: &SourcePolicy, by: Timestamp) -> bool {
+    /// When the network gives up the next delivery, for lack of a new try.
+    fn gives_up_at(&self, source: &SourcePolicy) -> Option<Timestamp> {
         let known = self.state().sources.get(&source.name);
         let oldest = known.and_then(|known| known.facts.deliveries.open().next());
-        oldest.is_some_and(|(tried_at, _)| tried_at + source.give_up_after <= by)
+        oldest.map(|(tried_at, _)| tried_at + source.give_up_after)
     }
 
     /// A delivery that is known already was not tried for the first time now.

@@ -38,9 +38,25 @@ pub struct ToldAlert {
     /// `None` while it lasts.
     pub resolved_at: Option<Timestamp>,
     pub ended: Option<AlertEnd>,
+    /// How it stood from each moment on; `None` after its end.
+    pub course: Vec<(Timestamp, Option<Stand>)>,
+}
+
+/// How an alert stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stand {
+    pub severity: Severity,
+    /// Clear, but nothing proves a cure.
+    pub is_quiet: bool,
 }
 
 impl ToldAlert {
+    /// How it stood at `at`; `None` before it fired and after its end.
+    pub fn stand(&self, at: Timestamp) -> Option<Stand> {
+        let until = self.course.partition_point(|(since, _)| *since <= at);
+        self.course[..until].last().and_then(|(_, stand)| *stand)
+    }
+
     /// `resolved`, `expired`, …; `None` while it lasts.
     pub fn ended_word(&self) -> Option<&'static str> {
         self.ended.map(|how| match how {
@@ -72,7 +88,7 @@ pub(super) struct Collector {
 }
 
 impl Collector {
-    pub(super) fn alert(&mut self, alert: &Alert) {
+    pub(super) fn alert(&mut self, at: Timestamp, alert: &Alert) {
         let key = &alert.key;
         let (severity, began_at, fired_at, is_late, end) = match alert.status {
             Status::Pending => return,
@@ -103,6 +119,7 @@ impl Collector {
                 is_late,
                 resolved_at: None,
                 ended: None,
+                course: Vec::new(),
             });
             self.told.alerts.len() - 1
         });
@@ -115,6 +132,12 @@ impl Collector {
             life.summary.clone_from(&story.summary);
             life.cause.clone_from(&story.cause);
         }
+        let stand = match alert.status {
+            Status::Pending | Status::Ended { .. } => None,
+            Status::Firing { severity, .. } => Some(Stand { severity, is_quiet: false }),
+            Status::Quiet { severity, .. } => Some(Stand { severity, is_quiet: true }),
+        };
+        life.course.push((at, stand));
         (life.ended, life.resolved_at) = (end.map(|(how, _)| how), end.map(|(_, at)| at));
     }
 

@@ -183,6 +183,9 @@ fn record_key(record: &Record) -> Vec<u8> {
         Record::Postback { source, id, .. } => {
             put(&mut key, b'p', &[source.as_bytes(), &id.to_be_bytes()]);
         }
+        Record::ClickParameters { source, id, .. } => {
+            put(&mut key, b'c', &[source.as_bytes(), &id.to_be_bytes()]);
+        }
         Record::Alert { key: alert, .. } => put(&mut key, b'l', &[&encode(alert)]),
         Record::Batch { key: batch, .. } => put(&mut key, b'b', &[&encode(batch)]),
         Record::Outgoing { number, .. } => put(&mut key, b'n', &[&number.to_be_bytes()]),

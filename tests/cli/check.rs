@@ -14,7 +14,7 @@ async fn the_shipped_file_wants_two_variables_and_nothing_else() {
     let place = Place::new(SHIPPED);
     let fine = place.run("check").await;
     assert_eq!(fine.code, Some(0), "{fine:?}");
-    assert_eq!(fine.out, "rules.yaml: fine: 1 source, 9 rules, 1 receiver, 2 routes\n");
+    assert_eq!(fine.out, "rules.yaml: fine: 1 source, 10 rules, 1 receiver, 2 routes\n");
     let environment = [("EVERFLOW_API_KEY", ""), ("SLACK_BOT_TOKEN", "")];
     let bare = place.start_with("check", &environment).ends().await;
     assert_eq!(bare.code, Some(1), "{bare:?}");

@@ -67,21 +67,6 @@ fn equals_go_to_host_reason_affiliate_offer_in_this_order() {
 }
 
 #[test]
-fn what_is_merely_large_gives_way_to_what_stands_out() {
-    // Nearly all of the traffic is of offer 11; a small host fails, on it and others.
-    let failing = [
-        (8, of(1, 11, "down.example", 503)),
-        (2, of(1, 12, "down.example", 502)),
-        (2, of(2, 11, "a.example", 500)),
-        (1, of(3, 11, "b.example", 404)),
-    ];
-    let delivered = [(60, of(2, 11, "a.example", 200)), (60, of(3, 11, "b.example", 200))];
-    let cause = cause(&[], &failing, &delivered);
-    assert_eq!(cause.part.by, "host", "{cause:?}");
-    assert_eq!(cause.part.value, "down.example");
-}
-
-#[test]
 fn what_no_part_explains_is_the_whole_network() {
     let hosts = ["a.example", "b.example", "c.example", "d.example", "e.example"];
     let mut number = 0;

@@ -3,7 +3,9 @@
 use postwatch::domain::policy::{DeactivationCounts, Scope};
 use postwatch::domain::rules::{Glob, Label, Level, Measure, Severity};
 
-use super::world::{HOUR, World, at_least, policy, rule, seconds};
+use postwatch::domain::turn::News;
+
+use super::world::{HOUR, SOURCE, World, at_least, policy, rule, seconds};
 
 #[test]
 fn a_rate_is_unknown_until_its_window_was_read() {
@@ -220,4 +222,27 @@ fn a_rate_counts_deliveries_of_every_reason() {
     world.fail("tls").debug_information = "x509: certificate has expired".into();
     world.pass(120);
     assert_eq!(world.shows("rate"), "inactive", "one of seven");
+}
+
+#[test]
+fn what_cannot_have_worked_is_suspect_and_no_failure() {
+    let mut suspect = rule("suspect", 600, vec![at_least(Measure::Suspect, 3.0)]);
+    suspect.per = vec![Label::Postback];
+    let failures = rule("failures", 600, vec![at_least(Measure::Failures, 1.0)]);
+    let mut world = World::calm(policy(vec![suspect, failures]));
+    let of = [(1, vec!["cid".to_owned()])];
+    world.turn(News::ClickParameters { source: SOURCE, of: &of });
+    world.succeed("macro").payload = "https://a.example/p?cid=1&s5={sub5}".into();
+    world.succeed("encoded").payload = "https://a.example/p?cid=1&s5=%7Bsub5%7D".into();
+    world.pass(120);
+    assert_eq!(world.shows("suspect"), "inactive");
+    world.succeed("empty").payload = "https://a.example/p?cid=".into();
+    world.succeed("fine").payload = "https://a.example/p?cid=1".into();
+    world.pass(120);
+    assert_eq!(world.shows("suspect"), "critical");
+    world.restart();
+    world.pass(60);
+    assert_eq!((world.shows("suspect"), world.shows("failures")), ("critical", "inactive"));
+    world.pass(1200);
+    assert_eq!(world.shows("suspect"), "inactive", "it needs no proof: nothing failed");
 }

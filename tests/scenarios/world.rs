@@ -94,6 +94,8 @@ pub struct World {
     pub delivered: Vec<Notice>,
     /// What the commits brought, in order, with the network's time.
     pub events: Vec<(i64, Event)>,
+    /// Each change of an alert's status, and when.
+    pub transitions: Vec<(Timestamp, Alert)>,
     /// Mixes the rows of each answer.
     pub chance: Option<fastrand::Rng>,
     polls: u64,
@@ -202,6 +204,7 @@ impl World {
             was_ahead: false,
             delivered: Vec::new(),
             events: Vec::new(),
+            transitions: Vec::new(),
             chance: None,
             polls: 0,
             long_to: None,
@@ -270,6 +273,7 @@ impl World {
         let crash = self.crash_now();
         let before = crash.map(|_| known_facts(&self.state));
         let (changes, tally) = turn(Timestamp(self.clock()), &self.policy, &mut self.state, news);
+        self.transitions.extend(tally.alerts);
         self.unknown += tally.rules.iter().map(|rule| rule.unknown).sum::<u64>();
         if crash == Some(Crash::BeforeCommit) {
             self.dead = before;

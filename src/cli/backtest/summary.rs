@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::domain::policy::Policy;
 use crate::domain::time::Timestamp;
+use crate::replay::backtest;
 use crate::replay::history::History;
 use crate::replay::{Told, ToldAlert};
 
@@ -29,7 +30,8 @@ impl Summary {
         let span = history.span().unwrap_or_default();
         let (failures, failing) = history.failures();
         let first_day = span.0.floor_to(DAY);
-        let last = told.messages.iter().map(|message| message.at).fold(span.1, Timestamp::max);
+        let judged = backtest::span(policy, history).map_or(span.0, |(_, until)| until);
+        let last = told.messages.iter().map(|message| message.at).fold(judged, Timestamp::max);
         let days = (last.since(first_day).as_secs() / DAY.as_secs()) as usize + 1;
         let mut messages: BTreeMap<String, Vec<usize>> = BTreeMap::new();
         for message in &told.messages {

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::compare::Difference;
 use super::{CANNOT_SHOW, Played, Summary};
+use crate::channel::render::clean;
 use crate::cli::check::counted;
 use crate::cli::paint::Paint;
 use crate::cli::past::{Past, written};
@@ -113,7 +114,11 @@ fn alert_row(place: usize, alert: &ToldAlert) -> Vec<String> {
 
 /// The labels of its group, or the source where it has none.
 pub fn who(alert: &ToldAlert) -> String {
-    let group = alert.key.group.iter().map(|(label, value)| format!("{}={value}", label.as_str()));
+    let group = alert
+        .key
+        .group
+        .iter()
+        .map(|(label, value)| format!("{}={}", label.as_str(), clean(value, 80)));
     let group: Vec<String> = group.collect();
     if group.is_empty() { format!("source={}", alert.source) } else { group.join(" ") }
 }
@@ -122,7 +127,7 @@ pub fn cause(cause: &Cause) -> String {
     let part = &cause.part;
     let what = match part.value.is_empty() {
         true => part.by.clone(),
-        false => format!("{} {}", part.by, part.shown),
+        false => format!("{} {}", part.by, clean(&part.shown, 120)),
     };
     let reason = if part.by == "reason" { String::new() } else { format!(" ({})", cause.reason) };
     format!("{what}{reason}, {}", shown_percent(part.share))

@@ -24,10 +24,6 @@ const WITHIN: [Label; 5] =
 /// Below this share nothing explains most of the failures: it is the whole network.
 const MOST: f64 = 0.5;
 
-/// A value whose share among the failures is not even so many times its share among
-/// all deliveries is merely large: it explains nothing that another does not.
-const STANDS_OUT: f64 = 1.5;
-
 /// Within a group a part must stand out so clearly, and explain this much.
 const CLEARLY: f64 = 2.0;
 const NEARLY_ALL: f64 = 0.75;
@@ -103,7 +99,8 @@ fn of_failures_among(facts: &Facts, failures: &[&Delivery], all: &Deliveries) ->
         CANDIDATES.iter().filter_map(|&label| most_frequent(label, facts, failures)).collect();
     let reason = most_frequent(Label::Reason, facts, failures)?;
     let kind = failures.iter().map(|d| d.reason).find(|r| r.to_string() == reason.text)?;
-    let chosen = choose(facts, failures, all, &candidates)?;
+    // The first of equals: `max_by_key` alone would take the last.
+    let chosen = candidates.iter().rev().max_by_key(|candidate| candidate.count)?;
     let share = |candidate: &Candidate| candidate.count as f64 / failures.len() as f64;
     let is_everywhere = share(chosen) < MOST;
     let hit: Vec<Dims> = failures
@@ -130,33 +127,6 @@ fn of_failures_among(facts: &Facts, failures: &[&Delivery], all: &Deliveries) ->
         reason: reason.text,
         advice: kind.advice().to_string(),
     })
-}
-
-/// The one with the largest share. One that is merely large gives way to another that
-/// stands out and explains nearly as much.
-fn choose<'a>(
-    facts: &Facts,
-    failures: &[&Delivery],
-    all: &Deliveries,
-    candidates: &'a [Candidate],
-) -> Option<&'a Candidate> {
-    // The first of equals: `max_by_key` alone would take the last.
-    let best = candidates.iter().rev().max_by_key(|candidate| candidate.count)?;
-    let share = |candidate: &Candidate| candidate.count as f64 / failures.len() as f64;
-    let stands_out =
-        |candidate: &&Candidate| match all.share(facts, candidate.label, candidate.value) {
-            // Of reasons nothing usual is known: only failures have one.
-            Some(usual) if candidate.label != Label::Reason => {
-                share(candidate) >= STANDS_OUT * usual
-            }
-            Some(_) | None => true,
-        };
-    if stands_out(&best) || best.count == failures.len() {
-        return Some(best);
-    }
-    let others = candidates.iter().rev().filter(stands_out);
-    let other = others.max_by_key(|candidate| candidate.count);
-    other.filter(|other| share(other) >= MOST).or(Some(best))
 }
 
 /// What a part of the group shares that makes up nearly all of its failures and much

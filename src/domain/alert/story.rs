@@ -67,6 +67,9 @@ fn failures<'a>(
     window: &RuleWindow,
     group: &Group,
 ) -> Vec<&'a Delivery> {
+    if !rule.needs_proof() {
+        return Vec::new();
+    }
     let facts = moment.facts;
     let of_group = |delivery: &&Delivery| {
         window.grouping.selects(delivery.reason)
@@ -80,7 +83,7 @@ fn failures<'a>(
         .collect();
     let mut failures = match in_window.is_empty() {
         false => in_window,
-        true => facts.deliveries.iter().filter(of_group).collect(),
+        true => facts.deliveries.iter().filter(|d| d.is_open()).filter(of_group).collect(),
     };
     failures.reverse();
     failures.truncate(MOST_FAILURES);

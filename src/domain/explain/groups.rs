@@ -17,6 +17,9 @@ use crate::domain::time::Timestamp;
 use crate::domain::turn::evaluation::{has_switched_off_postback, proof};
 use crate::domain::window::group::Group;
 
+/// A group where the windows know it, and its labels as rules write them.
+type Named = (Option<Group>, Vec<(Label, String)>);
+
 /// Groups told in full.
 const MOST_SHOWN: usize = 10;
 /// Groups named where none matches.
@@ -118,7 +121,7 @@ impl<'a> Looks<'a> {
         labels
     }
 
-    fn groups(&self, source: &SourcePolicy) -> Vec<(Option<Group>, Vec<(Label, String)>)> {
+    fn groups(&self, source: &SourcePolicy) -> Vec<Named> {
         let Some(known) = self.state.sources.get(&source.name) else { return Vec::new() };
         let Some(place) = self.place else {
             let keys = self.state.alerts.keys();

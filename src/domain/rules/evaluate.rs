@@ -98,7 +98,7 @@ impl<'a> Evaluation<'a> {
         let begin = self.moment.at - self.rule.over * 2;
         let is_known = match (self.moment.facts.is_all_given, measure.needs_successes()) {
             // Before the first row there was nothing to compare with.
-            (true, _) => self.moment.facts.successes_since() <= begin,
+            (true, _) => self.moment.facts.first_read_at.is_some_and(|at| at <= begin),
             (false, true) => self.are_successes_known(begin),
             // What recovered before the first read was never shown.
             (false, false) => self.moment.facts.first_read_at.is_some_and(|at| at <= begin),
@@ -115,6 +115,12 @@ impl<'a> Evaluation<'a> {
                 exactly(oldest.map_or(0, |(since, _)| at.since(*since).as_secs()) as f64)
             }
             Measure::Streak => Some(streak(self.moment, of)),
+            // A history ends: nobody knows what came after its last row.
+            Measure::SinceSuccess | Measure::SinceDelivery
+                if self.moment.facts.given_until.is_some_and(|until| at > until) =>
+            {
+                None
+            }
             Measure::SinceSuccess | Measure::SinceDelivery => {
                 let last = ages::last(of, measure, at - policy.lookback, self.known_since?);
                 Some(last.age(at))
@@ -125,6 +131,7 @@ impl<'a> Evaluation<'a> {
             Measure::Deliveries
             | Measure::Failures
             | Measure::FailureRate
+            | Measure::Suspect
             | Measure::Conversions
             | Measure::Recovered
             | Measure::Exhausted
@@ -162,6 +169,7 @@ impl<'a> Evaluation<'a> {
         };
         match measure {
             Measure::Deliveries => Some(deliveries()),
+            Measure::Suspect => Some(of.totals.map_or(0, |totals| totals.suspects(part)) as f64),
             Measure::FailureRate => match deliveries() {
                 0.0 => None,
                 deliveries => Some(failures(Measure::Failures) / deliveries),

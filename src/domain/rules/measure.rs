@@ -12,6 +12,8 @@ pub enum Measure {
     Failures,
     /// failures / deliveries.
     FailureRate,
+    /// Answered 200, and yet they cannot have worked; never failures.
+    Suspect,
     /// Distinct conversion ids among the failures.
     Conversions,
     /// Failures that ended so by now; likewise the next two.
@@ -48,10 +50,11 @@ pub enum Unit {
 }
 
 impl Measure {
-    pub const ALL: [Measure; 17] = [
+    pub const ALL: [Measure; 18] = [
         Measure::Deliveries,
         Measure::Failures,
         Measure::FailureRate,
+        Measure::Suspect,
         Measure::Conversions,
         Measure::Recovered,
         Measure::Exhausted,
@@ -73,6 +76,7 @@ impl Measure {
             Measure::Deliveries => "deliveries",
             Measure::Failures => "failures",
             Measure::FailureRate => "failure_rate",
+            Measure::Suspect => "suspect",
             Measure::Conversions => "conversions",
             Measure::Recovered => "recovered",
             Measure::Exhausted => "exhausted",
@@ -96,6 +100,7 @@ impl Measure {
             Measure::OldestOpen | Measure::SinceSuccess | Measure::SinceDelivery => Unit::Seconds,
             Measure::Deliveries
             | Measure::Failures
+            | Measure::Suspect
             | Measure::Conversions
             | Measure::Recovered
             | Measure::Exhausted
@@ -123,6 +128,7 @@ impl Measure {
             Measure::Deliveries
             | Measure::Failures
             | Measure::FailureRate
+            | Measure::Suspect
             | Measure::Conversions
             | Measure::Recovered
             | Measure::Exhausted
@@ -138,6 +144,7 @@ impl Measure {
     pub fn is_of_failures(self) -> bool {
         match self {
             Measure::Deliveries
+            | Measure::Suspect
             | Measure::SinceSuccess
             | Measure::SinceDelivery
             | Measure::Inactive => false,
@@ -167,6 +174,7 @@ impl Measure {
         match self {
             Measure::Deliveries
             | Measure::FailureRate
+            | Measure::Suspect
             | Measure::Streak
             | Measure::SinceSuccess
             | Measure::SinceDelivery => true,

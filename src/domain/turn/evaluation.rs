@@ -115,7 +115,7 @@ impl Turn<'_> {
                     return;
                 }
                 alert.end(how, self.now);
-                self.tally.alerts.push(alert.clone());
+                self.tally.alerts.push((self.now, alert.clone()));
             }
         }
         self.alerts.insert(key.clone());
@@ -228,14 +228,23 @@ impl Turn<'_> {
                 source.active[place].insert(group.clone());
             }
         }
+        let at = moment.at;
         // Kept at once: after a restart the window may no longer tell it.
-        self.note(&key, if is_newer || has_grown { transition.or_waiting() } else { transition });
+        self.note(
+            at,
+            &key,
+            if is_newer || has_grown { transition.or_waiting() } else { transition },
+        );
     }
 
     /// Keeps what changed of an alert, and tells the batches of its routes.
-    fn note(&mut self, key: &AlertKey, transition: Transition) {
-        if matches!(transition, Transition::Fired | Transition::Escalated | Transition::Ended) {
-            self.tally.alerts.extend(self.state.alerts.get(key).cloned());
+    fn note(&mut self, at: Timestamp, key: &AlertKey, transition: Transition) {
+        if !matches!(
+            transition,
+            Transition::Unchanged | Transition::Waiting | Transition::Forgotten
+        ) {
+            let alert = self.state.alerts.get(key);
+            self.tally.alerts.extend(alert.map(|alert| (at, alert.clone())));
         }
         match transition {
             Transition::Unchanged => return,
@@ -300,7 +309,7 @@ impl Turn<'_> {
         if matches!(transition, Transition::Fired | Transition::Escalated) {
             alert.story = Some(tell(source));
         }
-        self.note(&key, transition);
+        self.note(self.now, &key, transition);
     }
 
     fn drop_what_is_past(&mut self, policy: &SourcePolicy, at: Timestamp) {

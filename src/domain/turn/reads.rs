@@ -65,7 +65,9 @@ impl<'a> Turn<'a> {
             self.tally.repeated += 1;
             return;
         }
-        let (dims, is_new) = source.facts.dims.of_row(row);
+        let known = source.facts.click_parameters.get(&row.postback);
+        let known = known.map_or(&[][..], Vec::as_slice);
+        let (dims, is_new) = source.facts.dims.of_row(row, known);
         if is_new {
             let record = source.facts.dims.record(dims);
             let source = policy.name.clone();

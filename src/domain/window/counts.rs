@@ -27,6 +27,8 @@ pub struct Totals {
     pub labels: Labels,
     /// By [`Part`].
     deliveries: [i64; 2],
+    /// Successes whose payload cannot have worked; by [`Part`].
+    suspects: [i64; 2],
     /// `Timestamp(0)` where none is known.
     pub last_success: Timestamp,
     pub last_delivery: Timestamp,
@@ -53,8 +55,13 @@ impl Totals {
         self.deliveries[part as usize]
     }
 
-    pub fn count(&mut self, part: Part, by: i64) {
+    pub fn suspects(&self, part: Part) -> i64 {
+        self.suspects[part as usize]
+    }
+
+    pub fn count(&mut self, part: Part, by: i64, is_suspect: bool) {
         self.deliveries[part as usize] += by;
+        self.suspects[part as usize] += if is_suspect { by } else { 0 };
     }
 
     pub fn note_success(&mut self, at: Timestamp) {
@@ -158,6 +165,7 @@ impl Counts {
                 values.map_or(0, |values| values.len() as i64)
             }
             Measure::Deliveries
+            | Measure::Suspect
             | Measure::FailureRate
             | Measure::Open
             | Measure::OldestOpen

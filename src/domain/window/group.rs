@@ -158,6 +158,7 @@ pub(super) fn distinct_value(
         Measure::Offers => value(|dims, _| dims.offer),
         Measure::Postbacks => value(|dims, _| dims.postback),
         Measure::Deliveries
+        | Measure::Suspect
         | Measure::Failures
         | Measure::FailureRate
         | Measure::Recovered

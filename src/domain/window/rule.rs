@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::counts::{Counts, Part, Totals};
 use super::group::{Group, Grouping, Labels};
 use crate::domain::deliveries::Slot;
-use crate::domain::delivery::Delivery;
+use crate::domain::delivery::{Delivery, Ended, Life};
 use crate::domain::dims::DimsId;
 use crate::domain::facts::Facts;
 use crate::domain::rules::Rule;
@@ -225,7 +225,8 @@ impl RuleWindow {
     pub fn count(&mut self, facts: &Facts, delivery: &Delivery, part: Part, by: i64) {
         let Some(place) = self.place(facts, delivery.dims) else { return };
         let totals = &mut self.totals[place];
-        totals.count(part, by);
+        let has_recovered = matches!(delivery.life, Life::Ended { how: Ended::Recovered, .. });
+        totals.count(part, by, has_recovered && facts.dims.get(delivery.dims).is_suspect);
         totals.last_delivery = totals.last_delivery.max(delivery.timestamp);
         if self.grouping.selects(delivery.reason) {
             let group = totals.find_or_add(self.grouping.by_reason.then_some(delivery.reason));
@@ -237,7 +238,7 @@ impl RuleWindow {
 
     pub fn count_successes(&mut self, facts: &Facts, dims: DimsId, part: Part, by: i64) {
         let Some(place) = self.place(facts, dims) else { return };
-        self.totals[place].count(part, by);
+        self.totals[place].count(part, by, facts.dims.get(dims).is_suspect);
         self.touch_all(place);
     }
 

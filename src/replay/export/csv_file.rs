@@ -134,11 +134,17 @@ impl Columns {
         if missing.is_empty() {
             return Ok(columns);
         }
-        Err(ExportError::Unusable(format!(
-            "it has no column {}; its first line names {}",
-            listed(missing.into_iter()),
-            listed(headers.iter().map(String::as_str)),
-        )))
+        let missing = listed(missing.into_iter());
+        // A row of data in place of a header holds what nobody should see.
+        let is_name = |name: &&str| name.len() <= 40 && !name.bytes().any(|b| b.is_ascii_digit());
+        let named: Vec<&str> = headers.iter().map(String::as_str).filter(is_name).collect();
+        Err(ExportError::Unusable(match columns.0.is_empty() {
+            true => format!("its first line is no header: it has no column {missing}"),
+            false => {
+                let named = listed(named.into_iter());
+                format!("it has no column {missing}; its first line names {named}")
+            }
+        }))
     }
 
     fn place(&self, column: Column) -> Option<usize> {

@@ -9,6 +9,7 @@ use serde_json::value::RawValue;
 
 use super::lenient::{Number, Part, Text};
 use super::wire::is_object;
+use crate::domain::suspect::click_parameters;
 use crate::source::{Network, PostbackConfig};
 
 /// One page of the configurations.
@@ -69,6 +70,8 @@ struct Config<'a> {
     pixel_level: Text<'a>,
     #[serde(borrow)]
     pixel_status: Text<'a>,
+    #[serde(borrow)]
+    postback_url: Text<'a>,
 }
 
 #[derive(Deserialize, Default)]
@@ -86,10 +89,13 @@ struct Paging {
 
 fn config(config: Config<'_>) -> Option<PostbackConfig> {
     let status = config.pixel_status.0;
+    let is_url = config.delivery_method.0.eq_ignore_ascii_case("postback");
+    let template = if is_url { &*config.postback_url.0 } else { "" };
     Some(PostbackConfig {
         id: config.network_pixel_id.unsigned()?,
         affiliate: config.network_affiliate_id.unsigned().unwrap_or(0),
         offer: config.network_offer_id.unsigned().unwrap_or(0),
+        click_parameters: click_parameters(template),
         delivery_method: config.delivery_method.0.into_owned(),
         level: config.pixel_level.0.into_owned(),
         // Without a status nothing says that it is off.

@@ -21,7 +21,6 @@ pub struct Outcome {
     pub delay: Option<u64>,
     /// Without reminders, which ask again what is known.
     pub messages: usize,
-    pub reminders: usize,
     pub is_cause_true: bool,
     /// What was told, and as what.
     pub causes: Vec<String>,
@@ -87,7 +86,7 @@ pub fn judge(seed: u64) -> Judged {
 fn outcome(told: &Told, of: &[Option<usize>], place: usize, incident: &Scripted) -> Outcome {
     let is_of = |alert: &usize| of[*alert] == Some(place);
     let messages: Vec<_> =
-        told.messages.iter().filter(|message| message.alerts.iter().any(|a| is_of(a))).collect();
+        told.messages.iter().filter(|message| message.alerts.iter().any(is_of)).collect();
     let heard = |alert: &usize| messages.iter().any(|message| message.alerts.contains(alert));
     let told_alerts: Vec<usize> = (0..told.alerts.len()).filter(is_of).filter(heard).collect();
     let (whom, causes) = match &incident.expected {
@@ -109,7 +108,6 @@ fn outcome(told: &Told, of: &[Option<usize>], place: usize, incident: &Scripted)
         needs_person: needs_person(incident),
         delay: first.map(|message| (message.at.0 - START.0) as u64 - incident.starts),
         messages: messages.len() - reminders,
-        reminders,
         began: clock(incident.starts),
         log: messages.iter().map(|message| log(told, message)).collect(),
         is_cause_true: meant.iter().any(is_true),
