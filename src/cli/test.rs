@@ -8,7 +8,8 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::WRONG_USAGE;
-use super::check::{Paint, as_text, counted, wants_colour};
+use super::check::{as_text, counted};
+use super::paint::Paint;
 use crate::config::ConfigError;
 use crate::config::rule_tests::{self, ExpectedMessage, RuleTest, RuleTests, TestsError};
 use crate::replay::rule_test::{Outcome, Problem, What, run as run_test};
@@ -73,7 +74,7 @@ fn code(ran: &Ran) -> u8 {
 }
 
 fn as_lines(all: &[Ran]) -> String {
-    let paint = Paint { on: wants_colour() };
+    let paint = Paint::stdout();
     let (mut shown, mut passed, mut failed) = (String::new(), 0, 0);
     for Ran { file, ran } in all {
         match ran {
