@@ -38,7 +38,7 @@ pub async fn unmatched(
         let groupings: Vec<Grouping> = rules.iter().map(|rule| Grouping::new(rule)).collect();
         for row in report.rows().filter_map(Result::ok) {
             count += 1;
-            let (dims, _) = facts.dims.of_row(&row);
+            let (dims, _) = facts.dims.of_row(&row, &[]);
             let reason = Reason::classify(&row.debug_information, &row.payload);
             for (grouping, has_match) in groupings.iter().zip(&mut has_match) {
                 let is_selected = row.is_success || grouping.selects(reason);
