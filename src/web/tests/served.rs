@@ -99,6 +99,8 @@ async fn everybody_beyond_loopback_gets_numbers_and_health_only() {
         answer
     };
     assert!(check("/", "403").await.contains("ssh -L"));
+    assert!(check("/api/v1/explain?rule=failing", "403").await.contains("ssh -L"));
+    check("/api/v1/reload", "405").await;
     check("/metrics", "200").await;
     check("/healthz", "200").await;
     check("/readyz", "503").await;
