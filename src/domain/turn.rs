@@ -19,8 +19,7 @@ use super::time::Timestamp;
 
 mod adoption;
 mod counting;
-mod evaluation;
-pub(super) mod proof;
+pub(super) mod evaluation;
 mod reads;
 mod sends;
 mod sight;

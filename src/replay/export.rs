@@ -159,7 +159,7 @@ mod tests {
             false,
         );
         let old = ROW.replace("1700000000", "17");
-        let why = "timestamp is no time between the years 2000 and 2100";
+        let why = "timestamp or last_attempt is no time between the years 2000 and 2100";
         check(lines, &format!("{old}\n{ROW}\n"), 1, Some((1, why)), false);
         check(lines, "", 0, None, false);
     }

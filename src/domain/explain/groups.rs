@@ -15,7 +15,7 @@ use crate::domain::rules::evaluate::{Evaluation, Moment, Verdict};
 use crate::domain::rules::{Glob, Label, Level, Rule, Severity};
 use crate::domain::state::State;
 use crate::domain::time::Timestamp;
-use crate::domain::turn::proof::{has_switched_off_postback, proof};
+use crate::domain::turn::evaluation::{has_switched_off_postback, proof};
 use crate::domain::window::group::Group;
 
 /// A group where the windows know it, and its labels as rules write them.

@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use jiff::tz::TimeZone;
 
-use super::proof::proof;
 use super::{RuleTally, Stopwatch, Turn};
 use crate::domain::alert::builtin::{self, POSTBACK_DEACTIVATED};
 use crate::domain::alert::{
@@ -24,6 +23,10 @@ use crate::domain::time::Timestamp;
 use crate::domain::window::group::Group;
 use crate::domain::window::rule::{Counted, GroupId};
 use crate::domain::window::{RuleWindow, Windows};
+
+mod proof;
+
+pub(in crate::domain) use proof::{has_switched_off_postback, proof};
 
 /// How often groups that have nothing left are dropped.
 const PRUNE_EVERY: Duration = Duration::from_secs(3600);
