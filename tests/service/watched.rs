@@ -200,10 +200,9 @@ impl Watched {
         let first = self.ask(|source| source.facts.first_read_at).flatten();
         let mut told = Told::default();
         for row in self.network.tell(Telling::All).iter().filter(|row| row.visible) {
-            // What was over before the first read is not the service's business; of what
-            // ended in its very second only the counted part is.
+            // What was over at the first read is not the service's business.
             let is_counted = row.timestamp > since;
-            let is_ours = is_counted && first.is_some_and(|first| row.last_attempt >= first);
+            let is_ours = first.is_some_and(|first| row.last_attempt > first);
             let was_over = !is_ours && self.over.contains(&name(row));
             let counts = match row.failed_attempts == 0 || was_over {
                 true if !is_counted => continue,
