@@ -252,7 +252,9 @@ fn decode(d: &mut Decoder<'_>, root: &Fields<'_>, text: &str) -> Config {
         warnings::of_routes(d, root, (&routes, &placed), &rules, &policies);
     }
     let receivers = placed.into_iter().filter_map(|placed| placed.receiver).collect();
-    let policy = Policy { sources: policies, evaluate_every, rules, routes, inhibitions, mutes };
+    let zones = routes::zones(&routes);
+    let policy =
+        Policy { sources: policies, evaluate_every, rules, routes, inhibitions, mutes, zones };
     Config { policy, sources, receivers, hash: hash(text) }
 }
 

@@ -24,6 +24,7 @@ pub struct Metrics {
     pub limits_reached: IntCounterVec,
     pub rule_evaluation_seconds: HistogramVec,
     pub rule_unknown: IntCounterVec,
+    pub template_failures: IntCounterVec,
     pub notifications: IntCounterVec,
     pub notifications_repeated: IntCounterVec,
     pub notification_seconds: HistogramVec,
@@ -98,6 +99,12 @@ impl Metrics {
                 &r,
                 "rule_unknown_total",
                 "Evaluations whose answer was unknown: not covered yet, or a measure without a value. Unknown changes no alert.",
+                &["rule"],
+            ),
+            template_failures: counter(
+                &r,
+                "template_failures_total",
+                "Alerts that began with a headline whose template failed: the built-in text is sent.",
                 &["rule"],
             ),
             notifications: counter(

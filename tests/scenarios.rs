@@ -23,6 +23,8 @@ mod fortnight;
 mod gates;
 #[path = "scenarios/life.rs"]
 mod life;
+#[path = "scenarios/measures.rs"]
+mod measures;
 #[path = "scenarios/notices.rs"]
 mod notices;
 #[path = "scenarios/playing.rs"]

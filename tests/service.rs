@@ -15,6 +15,8 @@ mod kills;
 mod postwatch;
 #[path = "service/steps.rs"]
 mod steps;
+#[path = "service/suspects.rs"]
+mod suspects;
 #[path = "service/truth.rs"]
 mod truth;
 #[path = "service/watched.rs"]

@@ -53,6 +53,8 @@ pub struct Trial {
     /// `source "acme"`.
     pub what: String,
     pub outcome: Result<String, String>,
+    /// What works and yet is not as its author may think.
+    pub doubts: Vec<String>,
 }
 
 /// Tries what a file names. Given by whoever may use the network.
@@ -134,10 +136,14 @@ fn one(
 }
 
 fn as_line(trial: &Trial, paint: Paint) -> String {
-    match &trial.outcome {
+    let tried = match &trial.outcome {
         Ok(answer) => format!("{} {}: {answer}\n", paint.green("ok:"), trial.what),
         Err(why) => format!("{} {}: {why}\n", paint.red("error:"), trial.what),
-    }
+    };
+    let doubts = trial.doubts.iter();
+    let doubts =
+        doubts.map(|doubt| format!("{} {}: {doubt}\n", paint.yellow("warning:"), trial.what));
+    tried + &doubts.collect::<String>()
 }
 
 fn summary(file: &str, config: Option<&Config>, report: &Report) -> String {
@@ -173,7 +179,9 @@ fn as_json(file: &str, valid: bool, report: &Report, trials: &[Trial]) -> String
     let online: Vec<_> = trials
         .iter()
         .map(|trial| match &trial.outcome {
-            Ok(answer) => json!({ "what": trial.what, "ok": true, "message": answer }),
+            Ok(answer) => json!({
+                "what": trial.what, "ok": true, "message": answer, "warnings": trial.doubts,
+            }),
             Err(why) => json!({ "what": trial.what, "ok": false, "message": why }),
         })
         .collect();
@@ -248,7 +256,11 @@ mod tests {
             }
             let args = CheckArgs { file, online: refused, json: true, schema: false };
             let refuse = |_: &Config| {
-                vec![Trial { what: "source \"a\"".into(), outcome: Err("refused".into()) }]
+                vec![Trial {
+                    what: "source \"a\"".into(),
+                    outcome: Err("refused".into()),
+                    doubts: vec![],
+                }]
             };
             let found = run(&args, &refuse).expect("stdout takes it");
             assert_eq!(format!("{found:?}"), format!("{:?}", ExitCode::from(code)), "{text}");

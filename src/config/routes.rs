@@ -1,7 +1,9 @@
 //! `notify:` and `routes:` → which alerts go to whom, and in what rhythm.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
+
+use jiff::tz::TimeZone;
 
 use crate::domain::policy::{Matches, Route, Timing};
 use crate::domain::rules::Rule;
@@ -84,6 +86,12 @@ fn route(d: &mut Decoder<'_>, fields: &Fields<'_>, shared: &Timing, around: &Aro
         continue_: fields.get("continue").and_then(|entry| d.switch(entry)).unwrap_or(false),
         timing: timing(d, fields, shared, around),
     }
+}
+
+/// The zones in which the routes' messages write times, by their names.
+pub fn zones(routes: &[Route]) -> BTreeMap<String, TimeZone> {
+    let names = routes.iter().map(|route| &route.timing.timezone);
+    names.filter_map(|name| Some((name.clone(), TimeZone::get(name).ok()?))).collect()
 }
 
 fn named(d: &mut Decoder<'_>, items: Vec<Entry<'_>>, around: &Around<'_>) -> Vec<String> {
@@ -196,7 +204,7 @@ pub fn alert_labels(d: &mut Decoder<'_>, entry: Entry<'_>, around: &Around<'_>) 
 /// The IANA name of a time zone that this machine knows.
 pub fn timezone(d: &mut Decoder<'_>, entry: Entry<'_>) -> Option<String> {
     let name = d.word(entry)?;
-    if jiff::tz::TimeZone::get(&name).is_err() {
+    if TimeZone::get(&name).is_err() {
         let message = format!("`timezone: {}` is no time zone", d.show(entry));
         d.wrong(entry.at, message, "write its IANA name, as in `Europe/Berlin` or `UTC`");
         return None;

@@ -3,11 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use jiff::tz::TimeZone;
 use url::Url;
 
 use crate::domain::policy::SourcePolicy;
 use crate::domain::rules::{Condition, Glob, Label, Level, Measure, Rule, Severity};
-use crate::domain::summary;
+use crate::domain::summary::{self, Moments, RESERVED, Vars};
+use crate::domain::time::Timestamp;
 
 use super::comparison;
 use super::decode::{Decoder, Entry, Fields, Shape};
@@ -317,7 +319,10 @@ fn own_labels(d: &mut Decoder<'_>, fields: &Fields<'_>) -> BTreeMap<String, Stri
         if !names::is_variable(&key.name) || key.name.len() > 64 {
             let message = format!("`{}` is no name for a label", shorten(&key.name));
             d.wrong(key.at, message, "write letters, digits and `_`, as in `team`");
-        } else if labels::is_built_in(&key.name) || comparison::measure(&key.name).is_some() {
+        } else if labels::is_built_in(&key.name)
+            || comparison::measure(&key.name).is_some()
+            || RESERVED.contains(&key.name.as_str())
+        {
             let message = format!("`{}` has a meaning already", key.name);
             d.wrong(key.at, message, "choose another name for the label");
         } else if let Some(value) = d.word(value) {
@@ -340,10 +345,11 @@ fn web_address(d: &mut Decoder<'_>, entry: Entry<'_>) -> Option<String> {
 /// Renders the headline once with every name that it may use.
 fn try_summary(d: &mut Decoder<'_>, fields: &Fields<'_>, rule: &Rule) {
     let (Some(entry), Some(template)) = (fields.get("summary"), &rule.summary) else { return };
-    let names = summary::names(rule);
-    let sample = names.iter().map(|name| (name.clone(), format!("<{name}>"))).collect();
-    if let Err(why) = summary::render_summary(template, &sample) {
-        let known: Vec<&str> = names.iter().map(String::as_str).collect();
+    let moment = Timestamp::default();
+    let moments = Moments { began_at: moment, fired_at: moment, zone: &TimeZone::UTC };
+    if let Err(why) = summary::render(template, &Vars::sample(rule), &moments) {
+        let names = summary::names(rule);
+        let known: Vec<&str> = names.iter().map(String::as_str).chain(["values"]).collect();
         let hint = format!("it may use {}", names::listed(&known));
         d.wrong(entry.at, format!("`summary` cannot be rendered: {why}"), hint);
     }

@@ -187,6 +187,49 @@ fn what_is_not_built_yet_is_refused() {
     );
 }
 
+const TOLD: &str =
+    "receivers: [{ name: x, slack: { token: t, channel: c } }]\nroutes: [{ to: x }]\n";
+
+#[test]
+fn a_window_before_must_be_read_and_needs_a_floor() {
+    check_rule(
+        "    when: { suspect: 1, failures: 3 x previous }\n    severity: info\n    over: 36h",
+        [],
+    );
+    check_rule(
+        "    when: { failures: 3 x previous }\n    severity: info\n    over: 40h",
+        [
+            "7:5: rule \"r\": `over: 40h` reaches, with the window before it, beyond the look-back; write `over: 36h` at most",
+        ],
+    );
+    check_warnings(
+        &format!(
+            "{}{TOLD}",
+            rule("    when: { failures: \"> 3 x previous\" }\n    severity: info\n    over: 15m")
+        ),
+        [
+            "3:5: rule \"r\": level `info` compares `failures` with the window before alone: after a quiet window one failure is a spike; add `failures: \">= 5\"` or `deliveries: \">= 20\"`",
+        ],
+    );
+    check_warnings(
+        &format!("{}{TOLD}", rule("    when: { since_delivery: 4d }\n    severity: info")),
+        ["3:5: rule \"r\": `since_delivery` is not known beyond the look-back; write `3d` at most"],
+    );
+}
+
+#[test]
+fn a_template_may_calculate_and_an_own_label_may_not_hide_its_names() {
+    let text = "{{ percent(values.failures / values.deliveries) }} {{ time(fired_at) }}";
+    check_rule(
+        &format!("    summary: \"{text}\"\n    when: {{ open: 5 }}\n    severity: info"),
+        [],
+    );
+    check_rule(
+        "    when: { open: 5 }\n    severity: info\n    labels: { values: a }",
+        ["7:15: rule \"r\": `values` has a meaning already; choose another name for the label"],
+    );
+}
+
 #[test]
 fn what_holds_messages_back_is_checked() {
     check(

@@ -9,11 +9,14 @@ use serde::{Deserialize, Serialize};
 use super::notify::{Cause, Reading, Sample};
 use super::rules::evaluate::Verdict;
 use super::rules::{Label, Rule, Severity};
+use super::summary::Vars;
 use super::time::{Timestamp, seconds};
 use super::window::in_a_row::InARow;
 
 pub mod builtin;
 mod cause;
+pub mod headline;
+pub mod shown;
 pub mod story;
 
 /// Without any delivery for this long, an alert that nothing proves cured ends.
@@ -102,7 +105,10 @@ pub enum Phase {
 pub struct Story {
     /// Every label that is constant in the group, and the rule's own.
     pub labels: BTreeMap<String, String>,
+    /// The built-in headline, for where the rule has none or its template fails.
     pub summary: String,
+    /// What the rule's template may tell.
+    pub vars: Vars,
     /// The failures in a row that it is about, kept up to date while it lasts.
     pub in_a_row: Option<InARow>,
     pub readings: Vec<Reading>,

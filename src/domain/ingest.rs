@@ -55,8 +55,9 @@ fn first_sight(
 ) -> Sighting {
     let newest = Fold::of(row);
     // A success after failed tries failed and recovered between two polls, unless
-    // all of that was over before postwatch first started.
-    let is_ours = facts.first_read_at.is_none_or(|first| newest.tried_at() >= first);
+    // all of that was over when postwatch first started; what ended in that very second
+    // was, since the first look-back does not read it.
+    let is_ours = facts.first_read_at.is_none_or(|first| newest.tried_at() > first);
     let is_unseen = row.failed_attempts > 0 && is_ours;
     if row.is_success && !is_unseen {
         return Sighting::CleanSuccess;

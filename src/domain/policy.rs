@@ -1,9 +1,10 @@
 //! What the user decided, checked and typed: sources, scopes, routes. Built by
 //! `config` from `rules.yaml`; secrets and addresses are not in here.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use jiff::tz::TimeZone;
 use serde::{Deserialize, Serialize};
 
 use super::delivery::Identity;
@@ -23,6 +24,8 @@ pub struct Policy {
     pub routes: Vec<Route>,
     pub inhibitions: Vec<Inhibition>,
     pub mutes: Vec<Mute>,
+    /// The zones in which messages write times, by their names.
+    pub zones: BTreeMap<String, TimeZone>,
 }
 
 /// One network account.
@@ -51,6 +54,11 @@ pub struct SourcePolicy {
 impl Policy {
     pub fn source(&self, name: &str) -> Option<&SourcePolicy> {
         self.sources.iter().find(|source| source.name == name)
+    }
+
+    /// The zone of this name; UTC where no route writes in it any more.
+    pub fn zone(&self, name: &str) -> TimeZone {
+        self.zones.get(name).cloned().unwrap_or(TimeZone::UTC)
     }
 
     /// How far back any rule looks: so far successes are needed at once.

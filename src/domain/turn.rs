@@ -98,6 +98,8 @@ pub struct RuleTally {
     pub judged: u64,
     /// Those whose answer was unknown.
     pub unknown: u64,
+    /// Alerts that began with a headline whose template failed.
+    pub failed_templates: u64,
     /// How long it took, by the stopwatch that came in with the news.
     pub took: Duration,
 }

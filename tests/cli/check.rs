@@ -84,3 +84,27 @@ async fn online_answers_within_30_seconds_of_a_dead_network() {
     }
     assert!(!shown.out.contains(KEY));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn online_names_a_rule_that_matches_no_delivery() {
+    let network = network(400, 40).await;
+    let matching = |name: &str, matches: &str| {
+        format!(
+            "  - {{ name: {name}, match: {{ {matches} }}, over: 15m, when: {{ failures: 3 }}, severity: info }}\n"
+        )
+    };
+    let more = [
+        matching("mistyped", "host: \"*.exampel\""),
+        matching("other-offer", "offer: 999999"),
+        matching("some", "host: \"*.example\""),
+        // What did not fail so yet may still do.
+        matching("rare", "reason: challenge"),
+    ];
+    let rules = rules(&network.base_url(), "");
+    let place = Place::new(&rules.replacen("rules:\n", &format!("rules:\n{}", more.concat()), 1));
+    let shown = place.run("check --online").await;
+    assert_eq!(shown.code, Some(0), "{shown:?}");
+    let doubts = shown.out.lines().filter(|line| line.contains("matches none of the"));
+    let doubts: Vec<_> = doubts.filter_map(|line| line.split('"').nth(3)).collect();
+    assert_eq!(doubts, ["mistyped", "other-offer"], "{}", shown.out);
+}

@@ -64,6 +64,9 @@ pub struct Evidence {
 pub struct World {
     /// Evaluations whose answer was unknown.
     pub unknown: u64,
+    /// Groups that were judged.
+    pub judged: u64,
+    pub failed_templates: u64,
     pub policy: Policy,
     pub now: i64,
     /// By a clock that nobody sets.
@@ -186,6 +189,8 @@ impl World {
     pub fn new(policy: Policy) -> World {
         let mut world = World {
             unknown: 0,
+            judged: 0,
+            failed_templates: 0,
             policy,
             now: NOON,
             uptime: Duration::ZERO,
@@ -275,6 +280,8 @@ impl World {
         let (changes, tally) = turn(Timestamp(self.clock()), &self.policy, &mut self.state, news);
         self.transitions.extend(tally.alerts);
         self.unknown += tally.rules.iter().map(|rule| rule.unknown).sum::<u64>();
+        self.failed_templates += tally.rules.iter().map(|rule| rule.failed_templates).sum::<u64>();
+        self.judged += tally.rules.iter().map(|rule| rule.judged).sum::<u64>();
         if crash == Some(Crash::BeforeCommit) {
             self.dead = before;
             return false;

@@ -7,9 +7,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use postwatch::clock::Clock;
+use postwatch::domain::alert::Alert;
 use postwatch::domain::delivery::{Ended, Life};
 use postwatch::domain::dims::DimsId;
 use postwatch::domain::policy::{Policy, SourcePolicy};
+use postwatch::domain::rules::Rule;
 use postwatch::domain::state::SourceState;
 use postwatch::domain::time::Timestamp;
 use postwatch::metrics::Metrics;
@@ -52,6 +54,7 @@ pub struct Watched {
     service: Option<Service>,
     /// What had failed and recovered before the service first read.
     over: BTreeSet<(u64, String, u64)>,
+    rules: Vec<Rule>,
     _alone: MutexGuard<'static, ()>,
 }
 
@@ -64,6 +67,11 @@ fn name(row: &TruthRow) -> (u64, String, u64) {
 static ALONE: Mutex<()> = Mutex::const_new(());
 
 pub async fn begin(scenario: Scenario, speed: f64) -> Watched {
+    begin_with(Vec::new(), scenario, speed).await
+}
+
+/// The same with rules.
+pub async fn begin_with(rules: Vec<Rule>, scenario: Scenario, speed: f64) -> Watched {
     support::tls();
     let alone = ALONE.lock().await;
     let clock = Clock::scaled(START, speed);
@@ -81,6 +89,7 @@ pub async fn begin(scenario: Scenario, speed: f64) -> Watched {
         clock,
         folder,
         over,
+        rules,
         service: None,
         _alone: alone,
     };
@@ -95,7 +104,8 @@ impl Watched {
         let clock = Clock::scaled(Timestamp(self.clock.now().0 + wrong_by), speed);
         let sources = vec![SourcePolicy::named(SOURCE)];
         let every = Duration::from_secs(10);
-        let policy = Policy { sources, evaluate_every: every, ..Policy::default() };
+        let rules = self.rules.clone();
+        let policy = Policy { sources, evaluate_every: every, rules, ..Policy::default() };
         let source = policy.sources[0].clone();
         let options = EverflowOptions {
             source: SOURCE.into(),
@@ -166,6 +176,21 @@ impl Watched {
         state.sources.get(SOURCE).map(look)
     }
 
+    /// The groups of the alerts that stand, as rules write them.
+    pub fn firing(&self) -> Vec<String> {
+        let Some(service) = &self.service else { return Vec::new() };
+        let view = service.view();
+        let state = view.state();
+        let stands = |alert: &&Alert| alert.severity().is_some() && !alert.has_ended();
+        let alerts = state.alerts.values().filter(stands);
+        alerts
+            .map(|alert| {
+                let group = alert.key.group.iter().map(|(_, value)| value.as_str());
+                format!("{} {}", alert.key.rule, group.collect::<Vec<_>>().join(" "))
+            })
+            .collect()
+    }
+
     fn counted(&self) -> Told {
         self.ask(counted).unwrap_or_default()
     }
@@ -175,10 +200,9 @@ impl Watched {
         let first = self.ask(|source| source.facts.first_read_at).flatten();
         let mut told = Told::default();
         for row in self.network.tell(Telling::All).iter().filter(|row| row.visible) {
-            // What was over before the first read is not the service's business; of what
-            // ended in its very second only the counted part is.
+            // What was over at the first read is not the service's business.
             let is_counted = row.timestamp > since;
-            let is_ours = is_counted && first.is_some_and(|first| row.last_attempt >= first);
+            let is_ours = first.is_some_and(|first| row.last_attempt > first);
             let was_over = !is_ours && self.over.contains(&name(row));
             let counts = match row.failed_attempts == 0 || was_over {
                 true if !is_counted => continue,

@@ -8,7 +8,7 @@ use maud::{DOCTYPE, Markup, PreEscaped, html};
 use super::text::{cause, who};
 use super::{CANNOT_SHOW, Played};
 use crate::cli::past::{Past, written};
-use crate::domain::alert::story::shown_duration;
+use crate::domain::alert::shown::shown_duration;
 use crate::domain::time::Timestamp;
 use crate::replay::ToldAlert;
 

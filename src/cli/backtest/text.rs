@@ -9,7 +9,7 @@ use crate::cli::check::counted;
 use crate::cli::paint::Paint;
 use crate::cli::past::{Past, written};
 use crate::cli::table::table;
-use crate::domain::alert::story::{shown_duration, shown_percent};
+use crate::domain::alert::shown::{shown_duration, shown_percent};
 use crate::domain::notify::Cause;
 use crate::domain::rules::Severity;
 use crate::domain::time::Timestamp;

@@ -4,7 +4,7 @@
 use std::fmt::Write as _;
 
 use crate::cli::paint::Paint;
-use crate::domain::alert::story::shown_duration;
+use crate::domain::alert::shown::shown_duration;
 use crate::domain::explain::{
     Answer, At, ConditionExplained, Conversion, DeliveryLife, Explanation, GroupExplained,
     LevelExplained, Messages, Sees, Stand,

@@ -12,6 +12,7 @@ use crate::domain::facts::Facts;
 use crate::domain::policy::SourcePolicy;
 use crate::domain::rules::evaluate::Verdict;
 use crate::domain::rules::{Label, Level, Rule, Severity};
+use crate::domain::summary::Vars;
 use crate::domain::time::Timestamp;
 use crate::domain::window::in_a_row::InARow;
 
@@ -112,6 +113,7 @@ pub fn tell_blind(policy: &SourcePolicy, sight: &Sight, trouble: Option<&str>) -
     Story {
         labels: BTreeMap::from([("source".to_owned(), policy.name.clone())]),
         summary: format!("{}: postwatch cannot read the network's report", policy.name),
+        vars: Vars::default(),
         readings: Vec::new(),
         in_a_row: None,
         cause: None,
@@ -149,6 +151,7 @@ pub fn tell_deactivated(
     Story {
         labels,
         summary: format!("{title} was switched off: nothing is delivered any more"),
+        vars: Vars::default(),
         readings: Vec::new(),
         in_a_row,
         cause: of_failures(facts, &failures),

@@ -2,19 +2,18 @@
 //! a few deliveries to look at, and a headline.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::Duration;
 
-use super::{Story, cause};
+use super::shown::{shown, shown_threshold};
+use super::{Story, cause, headline};
 use crate::domain::delivery::Delivery;
-use crate::domain::dims::Dims;
+use crate::domain::dims::{Dims, DimsId};
 use crate::domain::facts::Facts;
 use crate::domain::notify::{Reading, Sample};
-use crate::domain::rules::evaluate::{Evaluation, Moment, in_a_row, is_read_whole, measure};
-use crate::domain::rules::{Condition, Label, Level, Measure, Rule, Severity, Threshold, Unit};
-use crate::domain::summary::render_summary;
+use crate::domain::rules::evaluate::{Evaluation, Moment, in_a_row, is_read_whole};
+use crate::domain::rules::{Label, Level, Measure, Rule, Severity};
+use crate::domain::summary::Vars;
 use crate::domain::window::RuleWindow;
 use crate::domain::window::group::Group;
-use crate::domain::window::streak::Bounds;
 
 /// More failures than this do not change what explains them.
 const MOST_FAILURES: usize = 10_000;
@@ -33,23 +32,26 @@ pub fn tell(
     let readings: Vec<Reading> =
         level.map(|level| readings(moment, rule, window, group, level)).unwrap_or_default();
     let cause = cause::explain(moment, rule, window, group, &failures);
-    let mut labels = constant_labels(moment, &failures);
+    let mut labels = match failures.is_empty() {
+        false => constant_labels(moment, &failures),
+        true => constant_labels_of(moment, window, group),
+    };
     for (label, value) in window.grouping.texts(moment.facts, group) {
         labels.insert(label.as_str().to_owned(), value);
     }
-    let mut vars = shown_labels(moment.facts, &labels);
-    for measure_ in Measure::ALL {
-        let value = measure(moment, rule, window, group, measure_);
-        vars.insert(measure_.as_str().to_owned(), shown(measure_, value));
+    labels.extend(rule.labels.clone());
+    let mut vars = Vars { texts: shown_labels(moment.facts, &labels), ..Vars::default() };
+    let (evaluation, of) = (Evaluation::new(moment, rule, window), window.of(group));
+    for measure in Measure::ALL {
+        vars.add(measure, evaluation.value(of, measure));
     }
     if let Some(cause) = &cause {
-        vars.entry("reason".to_owned()).or_insert_with(|| cause.reason.clone());
+        vars.texts.entry("reason".to_owned()).or_insert_with(|| cause.reason.clone());
     }
-    let summary = headline(rule, &vars);
-    labels.extend(rule.labels.clone());
     Story {
         labels,
-        summary,
+        summary: headline::built_in(rule, &vars.texts),
+        vars,
         readings,
         in_a_row: if has_streak(rule) { in_a_row(moment, window, group) } else { None },
         cause,
@@ -67,10 +69,11 @@ fn failures<'a>(
     window: &RuleWindow,
     group: &Group,
 ) -> Vec<&'a Delivery> {
-    if !rule.needs_proof() {
+    let facts = moment.facts;
+    // Of one that is not about failures they tell nothing.
+    if !rule.needs_proof() && !rule.uses(Measure::SinceSuccess) {
         return Vec::new();
     }
-    let facts = moment.facts;
     let of_group = |delivery: &&Delivery| {
         window.grouping.selects(delivery.reason)
             && window.grouping.group(facts, delivery).as_ref() == Some(group)
@@ -139,6 +142,29 @@ fn constant_labels(moment: &Moment<'_>, failures: &[&Delivery]) -> BTreeMap<Stri
     labels
 }
 
+/// Every label whose value is the same in all that the group has ever shown.
+fn constant_labels_of(
+    moment: &Moment<'_>,
+    window: &RuleWindow,
+    group: &Group,
+) -> BTreeMap<String, String> {
+    let dims = &moment.facts.dims;
+    let ids = (0..dims.len()).map(|place| DimsId(place as u32));
+    let of_group: Vec<DimsId> = ids
+        .filter(|&id| window.grouping.labels(moment.facts, id).as_ref() == Some(&group.labels))
+        .collect();
+    let mut labels = BTreeMap::from([("source".to_owned(), moment.policy.name.clone())]);
+    let Some(&first) = of_group.first() else { return labels };
+    for label in Label::ALL {
+        let value = dims.get(first).value(label);
+        let text = dims.value_text(label, value);
+        if !text.is_empty() && of_group.iter().all(|&id| dims.get(id).value(label) == value) {
+            labels.insert(label.as_str().to_owned(), text);
+        }
+    }
+    labels
+}
+
 /// Labels as messages show them: ids with their names.
 pub fn shown_labels(facts: &Facts, labels: &BTreeMap<String, String>) -> BTreeMap<String, String> {
     let show = |label: &str, value: &str| match (label, value.parse()) {
@@ -169,48 +195,6 @@ pub fn sample(facts: &Facts, delivery: &Delivery) -> Sample {
     }
 }
 
-fn headline(rule: &Rule, vars: &BTreeMap<String, String>) -> String {
-    let written = rule.summary.as_ref().and_then(|text| render_summary(text, vars).ok());
-    written.unwrap_or_else(|| built_in_headline(rule, vars))
-}
-
-/// Says who, where and how much, from whatever the group has.
-fn built_in_headline(rule: &Rule, vars: &BTreeMap<String, String>) -> String {
-    let var = |name: &str| vars.get(name).map(String::as_str);
-    let mut text = String::new();
-    if let Some(affiliate) = var("affiliate") {
-        text.push_str(affiliate);
-        text.push_str(": ");
-    }
-    match (var("postback"), var("host")) {
-        (Some(postback), _) if rule.per.contains(&Label::Postback) => {
-            text.push_str(&format!("postback {postback}"));
-        }
-        (_, Some(host)) => text.push_str(host),
-        (_, None) => text.push_str(var("source").unwrap_or("postbacks")),
-    }
-    let uses = |measure| rule.measures().any(|m| m == measure);
-    let value = |measure: Measure| var(measure.as_str()).unwrap_or("?").to_owned();
-    let what = if uses(Measure::Streak) {
-        format!(" has failed {} times in a row", value(Measure::Streak))
-    } else if uses(Measure::FailureRate) {
-        format!(" fails {} of postbacks", value(Measure::FailureRate))
-    } else if uses(Measure::OldestOpen) || uses(Measure::Open) {
-        format!(
-            ": {} postbacks wait, the oldest for {}",
-            value(Measure::Open),
-            value(Measure::OldestOpen)
-        )
-    } else {
-        format!(": {} failures in {}", value(Measure::Failures), shown_duration(rule.over))
-    };
-    text.push_str(&what);
-    if let Some(reason) = var("reason") {
-        text.push_str(&format!(" ({reason})"));
-    }
-    text
-}
-
 fn notes(moment: &Moment<'_>, rule: &Rule, failures: &[&Delivery]) -> Vec<String> {
     let limit = moment.policy.deactivates_after;
     let what_follows = format!(
@@ -221,13 +205,20 @@ fn notes(moment: &Moment<'_>, rule: &Rule, failures: &[&Delivery]) -> Vec<String
         return vec![what_follows];
     }
     let near = near_deactivation(moment, failures);
-    let Some((postback, count)) = near.first() else { return Vec::new() };
+    let Some((postback, count)) = near.first() else { return suspect_notes(rule) };
     let others = match near.len() - 1 {
         0 => String::new(),
         1 => ", and 1 more is as near".to_owned(),
         n => format!(", and {n} more are as near"),
     };
     vec![format!("Postback {postback} has failed {count} times in a row{others}. {what_follows}")]
+}
+
+fn suspect_notes(rule: &Rule) -> Vec<String> {
+    let told = "The partner's server answered 200, but the URL holds a macro that was not \
+                replaced, or no click id: the partner cannot know which click this was. Compare \
+                the postback's URL in Everflow with what the affiliate's links carry.";
+    rule.uses(Measure::Suspect).then(|| told.to_owned()).into_iter().collect()
 }
 
 /// Postbacks among the failures that are halfway to being switched off, the nearest
@@ -249,89 +240,11 @@ fn near_deactivation(moment: &Moment<'_>, failures: &[&Delivery]) -> Vec<(u64, u
 
 /// Whether the rule is about failures in a row.
 pub fn has_streak(rule: &Rule) -> bool {
-    rule.measures().any(|measure| measure == Measure::Streak)
+    rule.uses(Measure::Streak)
 }
 
 fn caveats(moment: &Moment<'_>) -> Vec<String> {
     let unproven =
         "Successes are not read (successes: off): when this ends, it is no proof of a cure.";
     (!moment.policy.successes).then(|| unproven.to_owned()).into_iter().collect()
-}
-
-/// A value as messages write it: `12`, `83 %`, `1h 5m`; `unknown` where it has none.
-fn shown(measure: Measure, value: Option<Bounds>) -> String {
-    match value {
-        None => "unknown".to_owned(),
-        Some(Bounds { least, most }) if least == most => shown_value(measure.unit(), least),
-        Some(Bounds { least, .. }) => {
-            format!("at least {}", shown_value(measure.unit(), least))
-        }
-    }
-}
-
-/// `>= 20 %`; `> 3 x previous (4)`, which says what the window before held.
-fn shown_threshold(condition: &Condition, previous: Option<f64>) -> String {
-    let (op, unit) = (condition.op.as_str(), condition.measure.unit());
-    match (condition.threshold, previous) {
-        (Threshold::Number(number), _) => format!("{op} {}", shown_value(unit, number)),
-        (Threshold::TimesPrevious(times), Some(previous)) => {
-            format!("{op} {times} x previous ({})", shown_value(unit, previous))
-        }
-        (Threshold::TimesPrevious(times), None) => format!("{op} {times} x previous"),
-    }
-}
-
-pub fn shown_value(unit: Unit, value: f64) -> String {
-    match unit {
-        Unit::Count => format!("{value}"),
-        Unit::Share => shown_percent(value),
-        Unit::Seconds => shown_duration(Duration::from_secs(value as u64)),
-    }
-}
-
-/// `83 %`; one decimal below 10 %.
-pub fn shown_percent(share: f64) -> String {
-    let percent = share * 100.0;
-    match percent < 10.0 && percent.fract().abs() > 0.05 {
-        true => format!("{percent:.1} %"),
-        false => format!("{percent:.0} %"),
-    }
-}
-
-/// `40 s`, `12 min`, `3 h 20 min`, `2 d 4 h`.
-pub fn shown_duration(duration: Duration) -> String {
-    let seconds = duration.as_secs();
-    let two = |major: u64, word: &str, minor: u64, small: &str| match minor {
-        0 => format!("{major} {word}"),
-        minor => format!("{major} {word} {minor} {small}"),
-    };
-    match seconds {
-        0..60 => format!("{seconds} s"),
-        60..3_600 => two(seconds / 60, "min", 0, ""),
-        3_600..86_400 => two(seconds / 3_600, "h", seconds % 3_600 / 60, "min"),
-        86_400.. => two(seconds / 86_400, "d", seconds % 86_400 / 3_600, "h"),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn values_read_as_people_write_them() {
-        let cases = [(0.83, "83 %"), (0.025, "2.5 %"), (0.02, "2 %"), (1.0, "100 %")];
-        for (share, expected) in cases {
-            assert_eq!(shown_percent(share), expected);
-        }
-        let cases = [
-            (40, "40 s"),
-            (720, "12 min"),
-            (3_600, "1 h"),
-            (12_000, "3 h 20 min"),
-            (187_200, "2 d 4 h"),
-        ];
-        for (seconds, expected) in cases {
-            assert_eq!(shown_duration(Duration::from_secs(seconds)), expected);
-        }
-    }
 }

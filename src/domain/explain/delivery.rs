@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::groups::{labels_of, stand};
 use super::{At, Stand, Unknown};
-use crate::domain::alert::story::shown_duration;
+use crate::domain::alert::shown::shown_duration;
 use crate::domain::alert::{Alert, AlertKey};
 use crate::domain::delivery::{Delivery, Identity, Life, conversion_number};
 use crate::domain::facts::Facts;

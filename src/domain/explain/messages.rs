@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::{At, Gate, GateExplained, Messages};
-use crate::domain::alert::story::shown_duration;
+use crate::domain::alert::shown::shown_duration;
 use crate::domain::alert::{Alert, AlertKey, Status, builtin};
 use crate::domain::notify::gate::{self, Gates};
 use crate::domain::notify::labels::routing_labels;

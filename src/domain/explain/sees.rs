@@ -4,7 +4,8 @@
 use std::collections::HashMap;
 
 use super::{Answer, At, ConditionExplained, Sees};
-use crate::domain::alert::story::{readings, shown_duration, shown_value};
+use crate::domain::alert::shown::{shown_duration, shown_value};
+use crate::domain::alert::story::readings;
 use crate::domain::policy::{Policy, SourcePolicy};
 use crate::domain::rules::evaluate::{Evaluation, Moment, compare, is_read_whole, measure};
 use crate::domain::rules::{Condition, Level, Measure, Op, Rule};

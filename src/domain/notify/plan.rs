@@ -3,13 +3,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use jiff::tz::TimeZone;
 use serde::{Deserialize, Serialize};
 
 use super::gate::{Gate, Gates};
 use super::labels::routing_labels;
 use super::{AlertFacts, AlertStatus, Notice, NoticeReason};
-use crate::domain::alert::builtin;
 use crate::domain::alert::{Alert, AlertEnd, AlertKey, Status};
+use crate::domain::alert::{builtin, headline};
 use crate::domain::delivery::Identity;
 use crate::domain::policy::{Policy, Route, Timing, fits};
 use crate::domain::rules::Severity;
@@ -244,7 +245,7 @@ fn write_notice(
     for Member { key, alert, told, .. } in members {
         // An end is told once; its batch may live on.
         if told != Told::Ended {
-            facts.extend(alert_facts(policy, alert));
+            facts.extend(alert_facts(policy, alert, &policy.zone(&batch.timing.timezone)));
         }
         let told = match alert.severity() {
             Some(_) if is_ended(alert) => Told::Ended,
@@ -279,8 +280,9 @@ fn is_over(status: AlertStatus) -> bool {
     }
 }
 
-/// What messages, the page and the API tell of an alert; `None` while pending.
-pub fn alert_facts(policy: &Policy, alert: &Alert) -> Option<AlertFacts> {
+/// What messages, the page and the API tell of an alert to a reader in `zone`; `None`
+/// while pending.
+pub fn alert_facts(policy: &Policy, alert: &Alert, zone: &TimeZone) -> Option<AlertFacts> {
     let (severity, began_at, fired_at, is_late) = match alert.status {
         Status::Pending => return None,
         Status::Firing { severity, began_at, fired_at, is_late }
@@ -299,6 +301,8 @@ pub fn alert_facts(policy: &Policy, alert: &Alert) -> Option<AlertFacts> {
         },
     };
     let story = alert.story.clone()?;
+    let rule = policy.rules.iter().find(|rule| rule.name == alert.key.rule);
+    let (summary, _) = headline::written(rule, alert, &story, zone);
     let mut notes = if is_ended(alert) { Vec::new() } else { story.notes };
     notes.extend(story.caveats);
     if is_late {
@@ -307,13 +311,12 @@ pub fn alert_facts(policy: &Policy, alert: &Alert) -> Option<AlertFacts> {
             "Detected late: the network's report could not be read when this happened.".to_owned(),
         );
     }
-    let rule = policy.rules.iter().find(|rule| rule.name == alert.key.rule);
     Some(AlertFacts {
         rule: alert.key.rule.clone(),
         severity,
         status,
         labels: story.labels.into_iter().collect(),
-        summary: story.summary,
+        summary,
         began_at,
         fired_at,
         readings: story.readings,

@@ -4,9 +4,14 @@
 use std::collections::{BTreeSet, HashSet};
 use std::time::Duration;
 
+use jiff::tz::TimeZone;
+
 use super::{RuleTally, Stopwatch, Turn};
 use crate::domain::alert::builtin::{self, POSTBACK_DEACTIVATED};
-use crate::domain::alert::{Alert, AlertEnd, AlertKey, Proof, Status, Story, Transition, story};
+use crate::domain::alert::{
+    Alert, AlertEnd, AlertKey, Proof, Status, Story, Transition, headline, story,
+};
+
 use crate::domain::notify::plan;
 use crate::domain::policy::SourcePolicy;
 use crate::domain::rules::Rule;
@@ -219,7 +224,10 @@ impl Turn<'_> {
         if let (Transition::Fired | Transition::Escalated, Some(severity)) =
             (transition, alert.severity())
         {
-            alert.story = Some(story::tell(&moment, rule, window, group, severity));
+            let story = story::tell(&moment, rule, window, group, severity);
+            let (_, failed) = headline::written(Some(rule), alert, &story, &TimeZone::UTC);
+            self.tally.rules[place].failed_templates += u64::from(failed.is_some());
+            alert.story = Some(story);
         }
         let has_grown = follow_row(&moment, rule, window, group, alert);
         match transition {

@@ -25,6 +25,8 @@ pub enum Part {
 #[derive(Debug, Default)]
 pub struct Totals {
     pub labels: Labels,
+    /// Whether its group is gone and the place stands empty.
+    pub is_vacant: bool,
     /// By [`Part`].
     deliveries: [i64; 2],
     /// Successes whose payload cannot have worked; by [`Part`].

@@ -172,7 +172,7 @@ pub fn coming(now: Timestamp, at: Timestamp, minute: impl Fn(Timestamp) -> Strin
         0..60 => "at any moment".to_owned(),
         _ => format!(
             "in about {} ({})",
-            crate::domain::alert::story::shown_duration(wait),
+            crate::domain::alert::shown::shown_duration(wait),
             minute(at)
         ),
     }

@@ -282,16 +282,13 @@ impl RuleWindow {
         for place in 0..self.totals.len() {
             let totals = &mut self.totals[place];
             totals.forget_failures(until);
-            // A place that stands empty has no labels of its own in the index.
-            let is_held = self.by_labels.get(&totals.labels) == Some(&(place as u32));
-            if is_held && totals.is_past(until) {
+            if !totals.is_vacant && totals.is_past(until) {
                 self.vacate(place as u32);
             }
         }
-        let (totals, by_labels) = (&self.totals, &self.by_labels);
         for place in &mut self.places {
             if let Place::In(at) = *place
-                && by_labels.get(&totals[at as usize].labels) != Some(&at)
+                && self.totals[at as usize].is_vacant
             {
                 *place = Place::New;
             }
@@ -301,6 +298,7 @@ impl RuleWindow {
     fn vacate(&mut self, place: u32) {
         let totals = &mut self.totals[place as usize];
         self.by_labels.remove(&totals.labels);
+        totals.is_vacant = true;
         for (group, counts) in totals.groups.drain(..).enumerate() {
             let id = GroupId { totals: place, group: group as u32 };
             self.due.remove(&(counts.due_at, id));

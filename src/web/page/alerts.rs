@@ -2,6 +2,7 @@
 
 use std::cmp::Reverse;
 
+use jiff::tz::TimeZone;
 use maud::{Markup, html};
 
 use super::words::{age, ago, clock, count, label_value, name};
@@ -23,7 +24,7 @@ pub fn section(now: Timestamp, policy: &Policy, state: &State) -> Markup {
         .alerts
         .values()
         .filter(|alert| !alert.has_ended())
-        .filter_map(|alert| alert_facts(policy, alert).map(|facts| (alert, facts)))
+        .filter_map(|alert| alert_facts(policy, alert, &TimeZone::UTC).map(|facts| (alert, facts)))
         .collect();
     alerts.sort_by_key(|(_, told)| {
         (told.status == AlertStatus::Quiet, Reverse(told.severity), Reverse(told.fired_at))

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use maud::{Markup, html};
 
-use crate::domain::alert::story::shown_duration;
+use crate::domain::alert::shown::shown_duration;
 use crate::domain::facts::Facts;
 use crate::domain::time::Timestamp;
 

@@ -41,8 +41,13 @@ async fn serve_at(is_loopback: bool) -> Served {
 
 impl Served {
     async fn get(&self, path: &str, host: &str) -> String {
+        self.ask("GET", path, host).await
+    }
+
+    async fn ask(&self, method: &str, path: &str, host: &str) -> String {
         let mut stream = TcpStream::connect(self.address).await.expect("it listens");
-        let request = format!("GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n");
+        let request =
+            format!("{method} {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n");
         stream.write_all(request.as_bytes()).await.expect("it reads");
         let mut answer = String::new();
         stream.read_to_string(&mut answer).await.expect("it answers in UTF-8");
@@ -99,6 +104,9 @@ async fn everybody_beyond_loopback_gets_numbers_and_health_only() {
         answer
     };
     assert!(check("/", "403").await.contains("ssh -L"));
+    assert!(check("/api/v1/explain?rule=failing", "403").await.contains("ssh -L"));
+    let reload = served.ask("POST", "/api/v1/reload", "postwatch.example.com").await;
+    assert!(reload.starts_with("HTTP/1.1 403") && reload.contains("problem+json"), "{reload}");
     check("/metrics", "200").await;
     check("/healthz", "200").await;
     check("/readyz", "503").await;
