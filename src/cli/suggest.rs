@@ -10,7 +10,7 @@ use std::time::Duration;
 use super::past::{self, PastArgs, Refusal, written};
 use super::progress::Progress;
 use crate::config::{self, Config};
-use crate::domain::alert::story::shown_duration;
+use crate::domain::alert::shown::shown_duration;
 use crate::domain::rules::{Condition, Level, Measure, Rule, Threshold, Unit};
 use crate::replay::suggest::{Suggestion, Tried, suggest};
 
@@ -180,7 +180,8 @@ fn evidence(level: &Level, found: Option<&Suggestion>) -> Vec<String> {
 }
 
 fn conditions(level: &Level, found: Option<&Suggestion>) -> String {
-    let chosen = found.and_then(|found| Some((found.condition, found.tried[found.chosen?].threshold)));
+    let chosen =
+        found.and_then(|found| Some((found.condition, found.tried[found.chosen?].threshold)));
     let written = level.conditions.iter().enumerate().map(|(place, condition)| {
         let threshold = match chosen {
             Some((of, number)) if of == place => Threshold::Number(number),
@@ -219,9 +220,13 @@ mod tests {
 
     #[test]
     fn how_often_is_read_a_week() {
-        for (text, expected) in
-            [("2/week", Some(2.0)), ("1/day", Some(7.0)), ("3", Some(3.0)), ("2/year", None), ("x/week", None)]
-        {
+        for (text, expected) in [
+            ("2/week", Some(2.0)),
+            ("1/day", Some(7.0)),
+            ("3", Some(3.0)),
+            ("2/year", None),
+            ("x/week", None),
+        ] {
             assert_eq!(per_week(text).ok(), expected, "{text}");
         }
     }

@@ -98,7 +98,8 @@ fn main_condition(level: &Level) -> Option<usize> {
 fn ladder(condition: Condition, source: &SourcePolicy) -> Vec<f64> {
     let own = condition.threshold.number().unwrap_or(1.0);
     let limit = f64::from(source.deactivates_after);
-    let mut steps: Vec<f64> = LADDER.iter().map(|times| round(condition.measure, own * times)).collect();
+    let mut steps: Vec<f64> =
+        LADDER.iter().map(|times| round(condition.measure, own * times)).collect();
     steps.retain(|step| match condition.measure {
         // At the limit it is too late.
         Measure::Streak => *step < limit,

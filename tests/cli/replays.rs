@@ -87,9 +87,10 @@ async fn a_backtest_tells_alerts_and_messages_under_the_contract_s_names() {
 async fn the_same_rows_as_csv_tell_the_same() {
     let place = Place::new(RULES);
     std::fs::write(place.path("rows.ndjson"), export()).expect("the folder is ours");
-    let mut csv = "Conversion ID;Offer;Affiliate;Pixel ID;Date;Delivery Method;Pixel Level;Pixel Type;\
+    let mut csv =
+        "Conversion ID;Offer;Affiliate;Pixel ID;Date;Delivery Method;Pixel Level;Pixel Type;\
                    Status;Failed Attempts;Last Attempt;Payload;Debug Information\n"
-        .to_owned();
+            .to_owned();
     for line in export().lines() {
         let row: Value = serde_json::from_str(line).expect("we wrote it");
         let text = |name: &str| row[name].as_str().unwrap_or_default().to_owned();
@@ -124,7 +125,8 @@ async fn what_differs_between_two_files_is_told_and_drawn() {
     std::fs::write(place.path("rows.ndjson"), export()).expect("the folder is ours");
     let stricter = RULES.replace("failures: \">= 3\"", "failures: \">= 4\"");
     std::fs::write(place.path("stricter.yaml"), stricter).expect("the folder is ours");
-    let told = backtest(&place, "--export rows.ndjson --against stricter.yaml --html page.html").await;
+    let told =
+        backtest(&place, "--export rows.ndjson --against stricter.yaml --html page.html").await;
     let changed = &told["against"]["difference"]["alerts_changed"];
     assert_eq!(changed, &json!([{ "alert": 0, "other": 0 }]), "{told}");
     assert_eq!(told["against"]["alerts"][0]["fired_at"], "2026-03-01T12:13:10Z");

@@ -58,8 +58,7 @@ pub fn measure(
 
 impl<'a> Evaluation<'a> {
     pub fn new(moment: &'a Moment<'a>, rule: &'a Rule, window: &'a RuleWindow) -> Evaluation<'a> {
-        let known_since =
-            moment.policy.successes.then_some(moment.facts.successes_known_from());
+        let known_since = moment.policy.successes.then_some(moment.facts.successes_known_from());
         Evaluation { moment, rule, window, known_since }
     }
 
