@@ -199,7 +199,7 @@ fn a_window_before_must_be_read_and_needs_a_floor() {
     check_rule(
         "    when: { failures: 3 x previous }\n    severity: info\n    over: 40h",
         [
-            "7:5: rule \"r\": `over: 40h` reaches, with the window before it, beyond the look-back; write `over: 36h` at most",
+            "7:11: rule \"r\": `over: 40h` reaches, with the window before it, beyond the look-back; write `over: 36h` at most",
         ],
     );
     check_warnings(

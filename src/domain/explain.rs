@@ -16,7 +16,15 @@ mod messages;
 mod sees;
 
 pub use delivery::{Conversion, DeliveryLife, GroupOfDelivery, Which, explain_deliveries};
-pub use groups::{Question, explain_rule};
+pub use groups::explain_rule;
+
+/// What is asked about: a rule, and labels that its groups must have.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Question {
+    pub rule: String,
+    /// `(label, value)`; a value may be a glob.
+    pub labels: Vec<(String, String)>,
+}
 
 /// A rule and the groups that were asked about.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -213,7 +213,7 @@ mod tests {
             "{{ percent(failure_rate) }}",
             "error: invalid operation: percent() takes a number, as in percent(values.failures)",
         );
-        check("{{ values.failure }}", "error: undefined value");
+        check("{{ values.failure }}", "error: `values.failure` is undefined");
     }
 
     #[test]

@@ -248,7 +248,7 @@ async fn suggestions_are_rules_again_and_say_why() {
 /// A few simulated minutes at sixty times the speed of life, then the same from outside.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_network_s_own_history_is_read_day_by_day() {
-    let network = crate::program::network().await;
+    let network = crate::program::network(400, 40).await;
     let rules = crate::program::rules(&network.base_url(), "");
     let place = Place::new(&rules);
     let told = backtest(&place, "--from 2d").await;

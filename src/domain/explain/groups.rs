@@ -5,7 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::messages::Desk;
 use super::sees;
-use super::{Answer, At, Explanation, GroupExplained, LevelExplained, Sees, Stand, Unknown};
+use super::{
+    Answer, At, Explanation, GroupExplained, LevelExplained, Question, Sees, Stand, Unknown,
+};
 use crate::domain::alert::builtin::{self, SOURCE_BLIND};
 use crate::domain::alert::shown::shown_duration;
 use crate::domain::alert::story::tell;
@@ -25,14 +27,6 @@ type Named = (Option<Group>, Vec<(Label, String)>);
 const MOST_SHOWN: usize = 10;
 /// Groups named where none matches.
 const MOST_NAMED: usize = 50;
-
-/// What is asked about: a rule, and labels that its groups must have.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct Question {
-    pub rule: String,
-    /// `(label, value)`; a value may be a glob.
-    pub labels: Vec<(String, String)>,
-}
 
 /// A group before it is told: all of them are compared, few are shown.
 struct Found<'a> {
