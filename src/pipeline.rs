@@ -10,6 +10,7 @@ use crate::clock::Clock;
 use crate::domain::delivery::{Identity, Row};
 use crate::domain::outgoing::Outcome;
 use crate::domain::policy::Policy;
+use crate::domain::silence::{Refused, SilenceId, Wish};
 use crate::domain::state::{DeliveryText, State};
 use crate::domain::time::Timestamp;
 use crate::domain::turn::{News, Tally, WholeSpan, turn};
@@ -20,6 +21,7 @@ use crate::store::{Store, StoreError};
 
 mod house;
 mod reload;
+mod silences;
 #[cfg(test)]
 mod tests;
 mod view;
@@ -94,6 +96,11 @@ pub enum Message {
         adopt: Adopt,
         done: Done,
     },
+    /// Somebody wants a silence, or wants it no more.
+    Silence {
+        wish: Wish,
+        granted: Granted,
+    },
     Tick,
     /// Commits nothing more; answers when the store is at rest.
     Stop {
@@ -102,6 +109,10 @@ pub enum Message {
 }
 
 pub type Done = oneshot::Sender<Result<(), String>>;
+
+/// Gets the silence that a wish came to, why it was refused, or why the store did not
+/// take it.
+pub type Granted = oneshot::Sender<Result<Result<SilenceId, Refused>, String>>;
 
 /// What changes together with the rules: called once they are durable, before
 /// anybody sees the state that follows from them.
@@ -217,6 +228,9 @@ impl<S: Store + 'static> Keeper<S> {
             }
             Message::Reload { rules, adopt, done } => {
                 done.send(self.reload(rules, adopt)).ok();
+            }
+            Message::Silence { wish, granted } => {
+                granted.send(self.silence(&wish)).ok();
             }
             Message::Tick => self.tick(),
             Message::Stop { done } => {

@@ -170,6 +170,11 @@ pub enum Gate {
     Inhibited {
         by: String,
     },
+    Silenced {
+        /// The silence's id.
+        by: String,
+        until: At,
+    },
     Muted {
         by: String,
     },

@@ -15,6 +15,7 @@ use super::facts::{Entry, Facts, PostbackState};
 use super::notify::plan::{Batch, BatchKey};
 use super::outgoing::Outgoing;
 use super::policy::Policy;
+use super::silence::{Silence, SilenceId, Silences};
 use super::time::Timestamp;
 use super::window::Windows;
 use super::window::group::Group;
@@ -112,6 +113,10 @@ pub enum Record {
         batch: String,
         thread: Option<String>,
     },
+    Silence {
+        id: SilenceId,
+        silence: Option<Box<Silence>>,
+    },
 }
 
 /// What the store gives back at a start, in this order: records, then the
@@ -139,6 +144,7 @@ pub struct State {
     pub outbox: BTreeMap<u64, Outgoing>,
     /// By (receiver, batch).
     pub threads: BTreeMap<(String, String), String>,
+    pub silences: Silences,
     /// The number of the last commit.
     pub commit: u64,
     /// The wall clock at the last tick, and the time that had passed by then since
@@ -252,6 +258,9 @@ impl State {
             Record::Outgoing { number, outgoing } => set(&mut self.outbox, number, outgoing),
             Record::Thread { receiver, batch, thread } => {
                 set(&mut self.threads, (receiver, batch), thread);
+            }
+            Record::Silence { id, silence } => {
+                set(&mut self.silences, id, silence.map(|silence| *silence));
             }
         }
     }

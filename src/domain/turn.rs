@@ -14,6 +14,7 @@ use super::notify::gate::explains_still;
 use super::notify::plan::{self, BatchKey};
 use super::outgoing::{Outcome, Outgoing};
 use super::policy::{Policy, SourcePolicy};
+use super::silence::{Refused, SilenceId, Wish};
 use super::state::{Changes, DeliveryText, Record, State};
 use super::time::Timestamp;
 
@@ -23,6 +24,7 @@ pub(super) mod evaluation;
 mod reads;
 mod sends;
 mod sight;
+mod silences;
 
 /// What a turn is about.
 pub enum News<'a> {
@@ -52,6 +54,8 @@ pub enum News<'a> {
     Sending { number: u64 },
     /// The outbox tried a notice.
     Settled { number: u64, outcome: Outcome },
+    /// Somebody wants a silence, or wants it no more; the tally has the answer.
+    Silence { wish: &'a Wish },
     /// Time passed. `uptime` is counted by a clock that nobody sets.
     Tick { uptime: Duration },
 }
@@ -89,6 +93,10 @@ pub struct Tally {
     pub rules: Vec<RuleTally>,
     /// Alerts whose status changed, when, and each as it stood then, in order.
     pub alerts: Vec<(Timestamp, Alert)>,
+    /// What became of a wish for a silence.
+    pub silence: Option<Result<SilenceId, Refused>>,
+    /// Silences that have matched nothing for a day, each told once.
+    pub unused_silences: Vec<SilenceId>,
 }
 
 /// What judging a rule came to.
@@ -171,7 +179,9 @@ impl Turn<'_> {
             News::ClickParameters { source, of } => self.learn_click_parameters(source, of),
             News::Sending { number } => self.begin_try(number),
             News::Settled { number, outcome } => self.settle(number, outcome),
+            News::Silence { wish } => self.silence(wish),
             News::Tick { uptime } => {
+                self.look_at_silences();
                 self.note_step(uptime);
                 self.judge_sights();
             }
@@ -235,6 +245,7 @@ impl Turn<'_> {
             self.policy,
             &catching_up,
             &state.alerts,
+            &state.silences,
             &mut state.batches,
             &mut self.batches,
         );
