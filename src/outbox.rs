@@ -46,7 +46,7 @@ impl Outbox {
         let mut busy: HashMap<tokio::task::Id, String> = HashMap::new();
         while !*stop.borrow() {
             for (number, receiver) in self.due(&busy) {
-                let send = sends.spawn(self.clone().send(number));
+                let send = sends.spawn(self.clone().send(number, receiver.clone()));
                 busy.insert(send.id(), receiver);
             }
             let second = self.clock.real(Duration::from_secs(1)).max(Duration::from_millis(10));
@@ -83,12 +83,13 @@ impl Outbox {
         due
     }
 
-    async fn send(self, number: u64) {
-        let Some((mut notice, thread, channels)) = self.take(number) else { return };
-        self.add_texts(&mut notice).await;
-        if !self.begin(number).await {
+    async fn send(self, number: u64, receiver: String) {
+        if !self.begin(number, receiver).await {
             return;
         }
+        // Only now: until it was begun, newer ones were merged into it.
+        let Some((mut notice, thread, channels)) = self.take(number) else { return };
+        self.add_texts(&mut notice).await;
         let outcome = match channels.get(&notice.receiver) {
             Some(channel) => self.try_channel(channel, &notice, thread.as_ref()).await,
             None => Outcome::Refused {
@@ -103,9 +104,9 @@ impl Outbox {
 
     /// Whether it is kept that the message goes out: else its answer could not be
     /// kept either, and it would go out twice.
-    async fn begin(&self, number: u64) -> bool {
+    async fn begin(&self, number: u64, receiver: String) -> bool {
         let (done, answer) = oneshot::channel();
-        let told = self.keeper.send(Message::Sending { number, done }).await;
+        let told = self.keeper.send(Message::Sending { number, receiver, done }).await;
         told.is_ok() && matches!(answer.await, Ok(Ok(())))
     }
 
@@ -113,8 +114,11 @@ impl Outbox {
     fn take(&self, number: u64) -> Option<(Notice, Option<Thread>, Channels)> {
         let state = self.view.state();
         let channels = self.channels.borrow().clone();
-        let notice = state.outbox.get(&number)?.notice.clone();
+        let outgoing = state.outbox.get(&number)?;
+        let notice = outgoing.notice.clone();
         let thread = state.threads.get(&(notice.receiver.clone(), notice.batch.clone()));
+        // What is sent again is older than the thread's root, which it would overwrite.
+        let thread = thread.filter(|_| !outgoing.is_resent);
         let thread = thread.and_then(|thread| serde_json::from_str(thread).ok());
         Some((notice, thread, channels))
     }

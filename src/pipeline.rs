@@ -20,6 +20,7 @@ use crate::source::Page;
 use crate::store::{Store, StoreError};
 
 mod house;
+mod outbox;
 mod reload;
 mod silences;
 #[cfg(test)]
@@ -27,6 +28,7 @@ mod tests;
 mod view;
 
 use house::House;
+pub use outbox::DeadLetters;
 pub use view::{InForce, StoreHealth, View};
 
 /// Pages that may wait for the keeper: with more, the network is read slower.
@@ -76,10 +78,16 @@ pub enum Message {
         of: Vec<(u64, Vec<String>)>,
     },
     /// A notice is about to be handed to its channel; `Err` where that cannot be
-    /// kept: then it must wait.
+    /// kept, or where it was merged into another: then it must wait.
     Sending {
         number: u64,
+        receiver: String,
         done: Done,
+    },
+    /// A dead letter, or all of them, are to be sent again.
+    Resend {
+        which: DeadLetters,
+        done: oneshot::Sender<Result<Vec<u64>, String>>,
     },
     Settled {
         number: u64,
@@ -212,8 +220,11 @@ impl<S: Store + 'static> Keeper<S> {
             Message::ClickParameters { source, of } => {
                 self.turn(News::ClickParameters { source: &source, of: &of }).ok();
             }
-            Message::Sending { number, done } => {
-                done.send(self.begin_send(number)).ok();
+            Message::Sending { number, receiver, done } => {
+                done.send(self.begin_send(number, &receiver)).ok();
+            }
+            Message::Resend { which, done } => {
+                done.send(self.send_again(which)).ok();
             }
             Message::Settled { number, outcome, done } => {
                 let settled = self.turn(News::Settled { number, outcome });
@@ -302,22 +313,6 @@ impl<S: Store + 'static> Keeper<S> {
         }
     }
 
-    fn begin_send(&mut self, number: u64) -> Result<(), String> {
-        let tally = self.turn(News::Sending { number })?;
-        if tally.repeats > 0 {
-            let state = self.view.state();
-            let Some(outgoing) = state.outbox.get(&number) else { return Ok(()) };
-            let receiver = outgoing.notice.receiver.as_str();
-            self.metrics.notifications_repeated.with_label_values(&[receiver]).inc();
-            tracing::warn!(
-                receiver,
-                notice = outgoing.notice.id,
-                "the answer to a message was lost: it is sent again, with the same id"
-            );
-        }
-        Ok(())
-    }
-
     /// Decides, commits, and only then lets anybody see. After a failed commit
     /// the state is built anew from the store: memory never knows more than it.
     fn turn(&mut self, news: News<'_>) -> Result<Tally, String> {
@@ -359,6 +354,7 @@ impl<S: Store + 'static> Keeper<S> {
         };
         match committed {
             Ok(tally) => {
+                self.count_messages(&tally);
                 self.note_well();
                 self.checkpoint_if_due();
                 self.committed.notify_one();

@@ -177,6 +177,12 @@ fn lead(notice: &Notice, zone: &Zone) -> Vec<String> {
         let receiver = clean(receiver, 80);
         lead.push(format!("You get this because receiver {receiver} could not be reached."));
     }
+    if let Some(since) = notice.late_since {
+        let (since, at) = (zone.minute(since), zone.minute(notice.created_at));
+        lead.push(format!(
+            "Late: this could not be delivered since {since}; it tells how things stood at {at}."
+        ));
+    }
     match notice.reason {
         NoticeReason::First if all > 1 => lead.push(format!("{all} alerts in this message.")),
         NoticeReason::First => {}

@@ -4,7 +4,7 @@
 //! make the changes durable before anybody else sees the state, and must build
 //! it anew from the store where that fails.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::alert::{Alert, AlertKey};
@@ -52,6 +52,8 @@ pub enum News<'a> {
     ClickParameters { source: &'a str, of: &'a [(u64, Vec<String>)] },
     /// A notice is about to be handed to its channel.
     Sending { number: u64 },
+    /// Dead letters are to be sent again; numbers that are none change nothing.
+    Resend { numbers: &'a [u64] },
     /// The outbox tried a notice.
     Settled { number: u64, outcome: Outcome },
     /// Somebody wants a silence, or wants it no more; the tally has the answer.
@@ -89,6 +91,10 @@ pub struct Tally {
     pub uncounted: u64,
     /// Messages that are sent again because the answer to an earlier try was lost.
     pub repeats: u64,
+    /// Messages that became part of another one that waited for the same receiver.
+    pub merged: BTreeMap<String, u64>,
+    /// Dead letters that made room for newer ones, by receiver.
+    pub dropped: BTreeMap<String, u64>,
     /// By the rules' places in the policy, where moments were judged.
     pub rules: Vec<RuleTally>,
     /// Alerts whose status changed, when, and each as it stood then, in order.
@@ -124,6 +130,8 @@ pub(crate) struct Turn<'a> {
     tally: Tally,
     alerts: BTreeSet<AlertKey>,
     batches: BTreeSet<BatchKey>,
+    /// Numbers in the outbox.
+    outgoing: BTreeSet<u64>,
 }
 
 /// Takes the news in, judges every moment that the data newly covers, and
@@ -144,6 +152,7 @@ pub fn turn(
         tally: Tally::default(),
         alerts: BTreeSet::new(),
         batches: BTreeSet::new(),
+        outgoing: BTreeSet::new(),
     };
     turn.take_in(news);
     turn.tell();
@@ -178,6 +187,7 @@ impl Turn<'_> {
             }
             News::ClickParameters { source, of } => self.learn_click_parameters(source, of),
             News::Sending { number } => self.begin_try(number),
+            News::Resend { numbers } => self.send_again(numbers),
             News::Settled { number, outcome } => self.settle(number, outcome),
             News::Silence { wish } => self.silence(wish),
             News::Tick { uptime } => {
@@ -252,6 +262,7 @@ impl Turn<'_> {
         for (notice, fallback) in notices {
             self.post(Outgoing::new(notice, fallback));
         }
+        self.merge_waiting();
         self.forget_ended_alerts();
         self.forget_finished_threads();
     }
@@ -279,7 +290,7 @@ impl Turn<'_> {
         let records = &mut self.changes.records;
         state.threads.retain(|(receiver, batch), _| {
             let is_open = state.batches.values().any(|open| open.id == *batch)
-                || state.outbox.values().any(|outgoing| outgoing.notice.batch == *batch);
+                || state.outbox.values().any(|one| one.told_batches().any(|of| of == batch));
             if !is_open {
                 records.push(Record::Thread {
                     receiver: receiver.clone(),
@@ -299,6 +310,10 @@ impl Turn<'_> {
         for key in std::mem::take(&mut self.batches) {
             let batch = self.state.batches.get(&key).cloned();
             self.changes.records.push(Record::Batch { key, batch });
+        }
+        for number in std::mem::take(&mut self.outgoing) {
+            let outgoing = self.state.outbox.get(&number).cloned();
+            self.changes.records.push(Record::Outgoing { number, outgoing });
         }
         if !self.changes.is_empty() {
             self.state.commit = self.changes.commit;

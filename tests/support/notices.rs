@@ -53,6 +53,7 @@ pub fn resolved() -> Notice {
 /// `count` alerts, the first three critical.
 pub fn many(count: u64) -> Notice {
     let alerts = (0..count).map(|n| AlertFacts {
+        id: Identity(u128::from(n)),
         severity: if n < 3 { Severity::Critical } else { Severity::Warning },
         summary: format!(
             "Partner {n} ({n}): trk{n}.example fails {} % of postbacks (dns)",
@@ -73,12 +74,14 @@ pub fn notice(reason: NoticeReason, alerts: Vec<AlertFacts>) -> Notice {
         created_at: Timestamp(BEGAN.0 + 480),
         timezone: "Europe/Berlin".to_owned(),
         instead_of: None,
+        late_since: None,
         alerts,
     }
 }
 
 pub fn failing() -> AlertFacts {
     AlertFacts {
+        id: Identity(7),
         rule: "partner-endpoint-failing".to_owned(),
         severity: Severity::Critical,
         status: AlertStatus::Firing,
