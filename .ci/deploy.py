@@ -5,8 +5,8 @@
 Each self-alert has a test, and a chapter in the operations guide that its runbook
 points to; rules and dashboard use metrics that exist; the guide explains every
 metric; the dashboard's links lead to places of the page; the container's build
-gets every file that it needs; compose.yaml follows
-the schema (only with jsonschema and PyYAML at hand, and the schema named).
+gets every file that it needs; compose.yaml follows the schema (only where that is
+named, and jsonschema and PyYAML are at hand).
 """
 
 import json
