@@ -4,8 +4,9 @@
 
 Each self-alert has a test, and a chapter in the operations guide that its runbook
 points to; rules and dashboard use metrics that exist; the guide explains every
-metric; the container's build gets every file that it needs; compose.yaml follows
-the schema (only with jsonschema and PyYAML at hand, and the schema named).
+metric; the dashboard's links lead to places of the page; the container's build
+gets every file that it needs; compose.yaml follows the schema (only where that is
+named, and jsonschema and PyYAML are at hand).
 """
 
 import json
@@ -60,6 +61,16 @@ def check_metrics(guide):
             troubles.append(f"docs/operations.md does not explain `{name}`")
 
 
+def check_links():
+    page = "\n".join(file.read_text(encoding="utf-8") for file in ROOT.glob("src/web/page/*.rs"))
+    links = set(re.findall(r"\$\{page\}/#([\w-]+)", text("deploy/grafana/dashboards/postwatch.json")))
+    if not links:
+        troubles.append("the dashboard has no link to the page")
+    for place in links:
+        if f" #{place} " not in page:
+            troubles.append(f"the dashboard links to #{place}, which the page lacks")
+
+
 def check_docker_context():
     allowed = re.findall(r"^!(\S+)$", text(".dockerignore"), re.M)
     cargo = tomllib.loads(text("Cargo.toml"))
@@ -82,6 +93,8 @@ def check_compose(schema_file):
     schema = json.loads(pathlib.Path(schema_file).read_text(encoding="utf-8"))
     # This copy of the schema is older than the project's name.
     schema["properties"]["name"] = {"type": "string"}
+    for file in (ROOT / "deploy").glob("**/*.y*ml"):
+        list(yaml.safe_load_all(file.read_text(encoding="utf-8")))
     compose = yaml.safe_load(text("deploy/compose.yaml"))
     for error in jsonschema.Draft201909Validator(schema).iter_errors(compose):
         troubles.append(f"compose.yaml: {list(error.path)}: {error.message}")
@@ -97,6 +110,7 @@ def check_compose(schema_file):
 guide = text("docs/operations.md")
 check_alerts(guide)
 check_metrics(guide)
+check_links()
 check_docker_context()
 if len(sys.argv) > 1:
     check_compose(sys.argv[1])

@@ -61,7 +61,7 @@ def options(prometheus, variable):
     for series in prometheus.ask(inner, True):
         text = "{" + ",".join(f'{k}="{v}"' for k, v in series["metric"].items()) + "}"
         found = [match.groupdict() for match in pattern.finditer(text)]
-        values |= {(each["value"]) for each in found if each["value"]}
+        values |= {each["value"] for each in found if each["value"]}
         if not any(each["text"] for each in found):
             raise ValueError(f"no name in {text}")
     return sorted(values)
