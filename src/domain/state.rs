@@ -13,7 +13,7 @@ use super::delivery::Identity;
 use super::dims::{DimsId, DimsRecord};
 use super::facts::{Entry, Facts, PostbackState};
 use super::notify::plan::{Batch, BatchKey};
-use super::outgoing::Outgoing;
+use super::outgoing::{KeptThread, Outgoing};
 use super::policy::Policy;
 use super::time::Timestamp;
 use super::window::Windows;
@@ -110,7 +110,7 @@ pub enum Record {
     Thread {
         receiver: String,
         batch: String,
-        thread: Option<String>,
+        thread: Option<KeptThread>,
     },
 }
 
@@ -138,7 +138,7 @@ pub struct State {
     pub batches: BTreeMap<BatchKey, Batch>,
     pub outbox: BTreeMap<u64, Outgoing>,
     /// By (receiver, batch).
-    pub threads: BTreeMap<(String, String), String>,
+    pub threads: BTreeMap<(String, String), KeptThread>,
     /// The number of the last commit.
     pub commit: u64,
     /// The wall clock at the last tick, and the time that had passed by then since

@@ -53,6 +53,7 @@ pub fn resolved() -> Notice {
 /// `count` alerts, the first three critical.
 pub fn many(count: u64) -> Notice {
     let alerts = (0..count).map(|n| AlertFacts {
+        id: format!("{n:016x}"),
         severity: if n < 3 { Severity::Critical } else { Severity::Warning },
         summary: format!(
             "Partner {n} ({n}): trk{n}.example fails {} % of postbacks (dns)",
@@ -69,6 +70,7 @@ pub fn notice(reason: NoticeReason, alerts: Vec<AlertFacts>) -> Notice {
         id: format!("n-{reason:?}-1").to_lowercase(),
         receiver: "on-call".to_owned(),
         batch: "acme/partner-endpoint-failing".to_owned(),
+        group: pairs(&[("source", "acme"), ("rule", "partner-endpoint-failing")]),
         reason,
         created_at: Timestamp(BEGAN.0 + 480),
         timezone: "Europe/Berlin".to_owned(),
@@ -79,6 +81,7 @@ pub fn notice(reason: NoticeReason, alerts: Vec<AlertFacts>) -> Notice {
 
 pub fn failing() -> AlertFacts {
     AlertFacts {
+        id: "9c1f0e6a53d2b847".to_owned(),
         rule: "partner-endpoint-failing".to_owned(),
         severity: Severity::Critical,
         status: AlertStatus::Firing,
@@ -121,6 +124,7 @@ pub fn hostile(text: &str) -> Notice {
     let s = || text.to_owned();
     let mut alert = failing();
     (alert.rule, alert.summary, alert.runbook) = (s(), s(), Some(s()));
+    alert.id = s();
     alert.labels = vec![(s(), s())];
     alert.notes = vec![s(), s()];
     alert.readings = vec![Reading { measure: s(), value: s(), number: 1.0, threshold: s() }];
@@ -141,6 +145,7 @@ pub fn hostile(text: &str) -> Notice {
     let mut notice = notice(NoticeReason::First, alerts);
     (notice.receiver, notice.batch, notice.id) = (s(), s(), s());
     (notice.instead_of, notice.timezone) = (Some(s()), s());
+    notice.group = vec![(s(), s())];
     notice
 }
 

@@ -263,6 +263,7 @@ fn write_notice(
         id: format!("{}-{}", batch.id, batch.notices),
         receiver: key.receiver.clone(),
         batch: batch.id.clone(),
+        group: key.labels.clone(),
         reason,
         created_at: now,
         timezone: batch.timing.timezone.clone(),
@@ -312,6 +313,7 @@ pub fn alert_facts(policy: &Policy, alert: &Alert, zone: &TimeZone) -> Option<Al
         );
     }
     Some(AlertFacts {
+        id: alert_id(&alert.key),
         rule: alert.key.rule.clone(),
         severity,
         status,
@@ -326,6 +328,13 @@ pub fn alert_facts(policy: &Policy, alert: &Alert, zone: &TimeZone) -> Option<Al
         notes,
         runbook: rule.and_then(|rule| rule.runbook.clone()),
     })
+}
+
+/// A short name that no two alerts share.
+fn alert_id(key: &AlertKey) -> String {
+    let mut parts = vec![key.source.as_str(), key.rule.as_str()];
+    parts.extend(key.group.iter().flat_map(|(label, value)| [label.as_str(), value.as_str()]));
+    format!("{:016x}", Identity::of_parts(&parts).0 as u64)
 }
 
 /// A short name that no two batches share.

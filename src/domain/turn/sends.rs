@@ -1,7 +1,7 @@
 //! Notices on their way: begun, taken by their channel, tried again, given up.
 
 use super::Turn;
-use crate::domain::outgoing::{GivenUp, Outcome, Outgoing};
+use crate::domain::outgoing::{GivenUp, KeptThread, Outcome, Outgoing};
 use crate::domain::state::Record;
 
 /// Each was logged and went to its fallback; the newest are kept to be looked at.
@@ -80,7 +80,8 @@ impl Turn<'_> {
         }
     }
 
-    fn keep_thread(&mut self, key: (String, String), thread: String) {
+    fn keep_thread(&mut self, key: (String, String), text: String) {
+        let thread = KeptThread { text, finished_at: None };
         self.changes.records.push(Record::Thread {
             receiver: key.0.clone(),
             batch: key.1.clone(),
