@@ -544,6 +544,19 @@ fn what_cannot_work_is_a_warning() {
             "18:5: no alert gets to this route: the one on line 17 takes all; move it up, or write `continue: true` at the other",
         ],
     );
+    let told = "receivers: [{ name: x, slack: { token: t, channel: c } }]\nroutes: [{ to: x }]\n";
+    check_warnings(
+        &format!(
+            "sources: [{{ name: a, api_key: k }}]\nrules: []\n{told}inhibit:
+  - {{ if: {{ severity: [critical, warning] }}, mute: {{ severity: [warning, critical] }}, equal: [host] }}
+  - {{ if: {{ severity: critical }}, mute: {{ severity: [warning, critical] }} }}
+  - {{ if: {{}}, mute: {{ severity: warning }} }}
+"
+        ),
+        [
+            "6:5: inhibition 1: `if` and `mute` mean the same alerts: it holds back nothing; name in `if` the rule that explains: `if: { rule: host-down }`, and in `mute` what it explains",
+        ],
+    );
 }
 
 #[test]
