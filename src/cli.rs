@@ -9,6 +9,7 @@ pub mod check;
 pub mod demo;
 pub mod explain;
 pub mod logs;
+pub mod notify;
 pub mod online;
 mod paint;
 mod past;
@@ -60,6 +61,7 @@ enum Command {
     Backtest(backtest::BacktestArgs),
     Suggest(suggest::SuggestArgs),
     Explain(explain::ExplainArgs),
+    Notify(notify::NotifyArgs),
     Simulate(simulate::SimulateArgs),
 }
 
@@ -79,6 +81,7 @@ impl Cli {
             Command::Backtest(args) => runtime.block_on(backtest::run(args)),
             Command::Suggest(args) => runtime.block_on(suggest::run(args)),
             Command::Explain(args) => runtime.block_on(explain::run(&args)),
+            Command::Notify(args) => runtime.block_on(notify::run(&args)),
             Command::Simulate(args) => runtime.block_on(simulate::run(args)),
         };
         // What still runs must not hold up the end.

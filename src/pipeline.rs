@@ -298,7 +298,7 @@ impl<S: Store + 'static> Keeper<S> {
             self.metrics.rule_evaluation_seconds.with_label_values(&labels).observe(seconds);
             self.metrics.rule_unknown.with_label_values(&labels).inc_by(judged.unknown);
             let failed = judged.failed_templates;
-            self.metrics.template_failures.with_label_values(&labels).inc_by(failed);
+            self.metrics.template_failures.with_label_values(&[labels[0], ""]).inc_by(failed);
         }
         Ok(())
     }

@@ -12,7 +12,7 @@ use super::delivery::{Delivery, Row};
 use super::facts::{Entry, PostbackState};
 use super::notify::gate::explains_still;
 use super::notify::plan::{self, BatchKey};
-use super::outgoing::{Outcome, Outgoing};
+use super::outgoing::{Outcome, Outgoing, THREADS_LINGER};
 use super::policy::{Policy, SourcePolicy};
 use super::silence::{Refused, SilenceId, Wish};
 use super::state::{Changes, DeliveryText, Record, State};
@@ -284,21 +284,31 @@ impl Turn<'_> {
         });
     }
 
-    /// A thread is needed as long as its batch or one of its notices is.
+    /// A thread is needed as long as its batch or one of its notices is, and a little
+    /// longer.
     fn forget_finished_threads(&mut self) {
-        let state = &mut *self.state;
+        let (state, now) = (&mut *self.state, self.now);
+        let batches = state.batches.values().map(|batch| batch.id.as_str());
+        let waiting = state.outbox.values().flat_map(|outgoing| outgoing.told_batches());
+        let open: BTreeSet<&str> = batches.chain(waiting).collect();
         let records = &mut self.changes.records;
-        state.threads.retain(|(receiver, batch), _| {
-            let is_open = state.batches.values().any(|open| open.id == *batch)
-                || state.outbox.values().any(|one| one.told_batches().any(|of| of == batch));
-            if !is_open {
+        state.threads.retain(|(receiver, batch), thread| {
+            let finished_at = match thread.finished_at {
+                _ if open.contains(batch.as_str()) => None,
+                // From a moment to come the clock has been set back since.
+                Some(at) if at <= now => Some(at),
+                Some(_) | None => Some(now),
+            };
+            let stays = finished_at.is_none_or(|at| now.since(at) < THREADS_LINGER);
+            if thread.finished_at != finished_at || !stays {
+                thread.finished_at = finished_at;
                 records.push(Record::Thread {
                     receiver: receiver.clone(),
                     batch: batch.clone(),
-                    thread: None,
+                    thread: stays.then(|| thread.clone()),
                 });
             }
-            is_open
+            stays
         });
     }
 

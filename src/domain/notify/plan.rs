@@ -267,6 +267,7 @@ fn write_notice(
         id: format!("{}-{}", batch.id, batch.notices),
         receiver: key.receiver.clone(),
         batch: batch.id.clone(),
+        group: key.labels.clone(),
         reason,
         created_at: now,
         timezone: batch.timing.timezone.clone(),
