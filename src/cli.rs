@@ -4,6 +4,8 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+pub mod alerts;
+mod ask;
 pub mod backtest;
 pub mod check;
 pub mod demo;
@@ -14,6 +16,7 @@ mod paint;
 mod past;
 mod progress;
 pub mod run;
+pub mod silence;
 pub mod simulate;
 pub mod suggest;
 mod table;
@@ -60,6 +63,8 @@ enum Command {
     Backtest(backtest::BacktestArgs),
     Suggest(suggest::SuggestArgs),
     Explain(explain::ExplainArgs),
+    Alerts(alerts::AlertsArgs),
+    Silence(silence::SilenceArgs),
     Simulate(simulate::SimulateArgs),
 }
 
@@ -79,6 +84,8 @@ impl Cli {
             Command::Backtest(args) => runtime.block_on(backtest::run(args)),
             Command::Suggest(args) => runtime.block_on(suggest::run(args)),
             Command::Explain(args) => runtime.block_on(explain::run(&args)),
+            Command::Alerts(args) => runtime.block_on(alerts::run(&args)),
+            Command::Silence(args) => runtime.block_on(silence::run(&args)),
             Command::Simulate(args) => runtime.block_on(simulate::run(args)),
         };
         // What still runs must not hold up the end.
