@@ -4,6 +4,8 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+pub mod alerts;
+mod ask;
 pub mod backtest;
 pub mod check;
 pub mod demo;
@@ -15,6 +17,7 @@ mod paint;
 mod past;
 mod progress;
 pub mod run;
+pub mod silence;
 pub mod simulate;
 pub mod suggest;
 mod table;
@@ -62,6 +65,8 @@ enum Command {
     Suggest(suggest::SuggestArgs),
     Explain(explain::ExplainArgs),
     Notify(notify::NotifyArgs),
+    Alerts(alerts::AlertsArgs),
+    Silence(silence::SilenceArgs),
     Simulate(simulate::SimulateArgs),
 }
 
@@ -82,6 +87,8 @@ impl Cli {
             Command::Suggest(args) => runtime.block_on(suggest::run(args)),
             Command::Explain(args) => runtime.block_on(explain::run(&args)),
             Command::Notify(args) => runtime.block_on(notify::run(&args)),
+            Command::Alerts(args) => runtime.block_on(alerts::run(&args)),
+            Command::Silence(args) => runtime.block_on(silence::run(&args)),
             Command::Simulate(args) => runtime.block_on(simulate::run(args)),
         };
         // What still runs must not hold up the end.

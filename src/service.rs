@@ -91,6 +91,9 @@ impl Service {
             clock,
             channels: channels.subscribe(),
             reloads,
+            keeper: keeper.clone(),
+            started_at: clock.now(),
+            page: Link::of(address).as_str().to_owned(),
             is_loopback: address.is_none_or(|address| address.ip().is_loopback()),
         };
         let web = tokio::spawn(web::serve(listener, web::router(web), stopped(stopping.clone())));

@@ -23,5 +23,7 @@ mod reload;
 mod replays;
 #[path = "cli/running.rs"]
 mod running;
+#[path = "cli/silences.rs"]
+mod silences;
 #[path = "cli/stop.rs"]
 mod stop;

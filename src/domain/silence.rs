@@ -143,7 +143,7 @@ impl Draft {
 
     /// What is wrong with it at `now`.
     fn check(&self, now: Timestamp) -> Result<(), String> {
-        if self.matchers.iter().all(Matcher::takes_nothing) {
+        if self.matchers.iter().all(Matcher::takes_empty) {
             return Err("it would hide every alert, whatever its labels: name a label and a \
                         value, as in affiliate=7"
                 .to_owned());

@@ -108,7 +108,7 @@ impl<'a> Desk<'a> {
     }
 
     /// What holds back the alert wherever it goes.
-    fn closed_to(&self, told: &Alert) -> Vec<GateExplained> {
+    pub fn closed_to(&self, told: &Alert) -> Vec<GateExplained> {
         let mut gates = Vec::new();
         if self.catching_up.contains(&told.key.source) && builtin::rule(&told.key.rule).is_none() {
             let says = "the source's past is being read after an outage: what is over by then \
@@ -206,7 +206,8 @@ fn say(gate: Gate, says: String) -> GateExplained {
     GateExplained { gate, says }
 }
 
-fn name(key: &AlertKey) -> String {
+/// `rule of source label=value`.
+pub fn name(key: &AlertKey) -> String {
     let labels = key.group.iter().map(|(label, value)| format!(" {}={value}", label.as_str()));
     format!("{} of {}{}", key.rule, key.source, labels.collect::<String>())
 }

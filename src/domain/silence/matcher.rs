@@ -117,11 +117,12 @@ impl Matcher {
     }
 
     /// Whether it matches alerts that have no such label.
-    pub fn takes_nothing(&self) -> bool {
+    pub fn takes_empty(&self) -> bool {
         self.takes("")
     }
 
-    fn takes(&self, value: &str) -> bool {
+    /// Whether this value is meant.
+    pub fn takes(&self, value: &str) -> bool {
         let is_found = || self.regex.as_ref().map(|regex| regex.is_match(value));
         match self.op {
             Op::Equal => value == self.value,
