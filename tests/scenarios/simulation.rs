@@ -162,8 +162,23 @@ impl Run<'_> {
                 self.say(format!("postback 1 is active: {is_active}"));
             }
             10 | 11 if !self.world.is_dead() => self.reload(),
+            12 => self.channel_trouble(),
             _ => {}
         }
+    }
+
+    /// A channel takes nothing for a while, or takes all and does not say so.
+    fn channel_trouble(&mut self) {
+        let world = &mut self.world;
+        let receiver = world.policy.routes[0].to[0].clone();
+        let is_well = world.failing.is_empty() && world.mute.is_empty();
+        (world.failing, world.mute) = match (is_well, self.chance.bool()) {
+            (false, _) => (Vec::new(), Vec::new()),
+            (true, false) => (vec![receiver], Vec::new()),
+            (true, true) => (Vec::new(), vec![receiver]),
+        };
+        let (failing, mute) = (&self.world.failing, &self.world.mute);
+        self.say(format!("channels that fail: {failing:?}, that lose their answers: {mute:?}"));
     }
 
     /// A read that breaks off, its pages in any order and twice.
@@ -225,6 +240,7 @@ impl Run<'_> {
         let world = &mut self.world;
         (world.failing_commits, world.crash, world.skew) = (0, None, 0);
         world.is_network_down = false;
+        (world.failing, world.mute) = (Vec::new(), Vec::new());
         world.list = Some([(1, true), (2, true)].into());
         // Until a clock that had been ahead is caught up with.
         let watermark = world.facts().watermark.map_or(0, |at| at.0);

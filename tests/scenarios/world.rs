@@ -1,13 +1,14 @@
 //! A small network and the service that watches it, which keeps as the pipeline
 //! does: decide, commit, and build anew after a failed commit.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 use std::time::Duration;
 
 use postwatch::domain::alert::{Alert, AlertKey};
 use postwatch::domain::delivery::Row;
 use postwatch::domain::notify::Notice;
+use postwatch::domain::outgoing::Outgoing;
 use postwatch::domain::policy::{Policy, Route, SourcePolicy, Timing};
 use postwatch::domain::rules::{Condition, Level, Measure, Op, Rule, Severity, Threshold};
 use postwatch::domain::state::{Changes, Record, State};
@@ -78,8 +79,13 @@ pub struct World {
     pub rows: BTreeMap<String, Row<'static>>,
     /// The network's list of postbacks; `None` where it refuses to tell.
     pub list: Option<BTreeMap<u64, bool>>,
-    /// Every notice that was ever written, in order.
+    /// Every notice that was ever written, in order, and what was made of those that
+    /// were merged.
     pub notices: Vec<Notice>,
+    /// The ids of notices that were made of several.
+    pub merged: BTreeSet<String>,
+    /// What is in the outbox, by number.
+    ids: BTreeMap<u64, String>,
     /// How many of the next commits the disk refuses.
     pub failing_commits: u32,
     /// Receivers whose channel refuses everything.
@@ -206,6 +212,8 @@ impl World {
             rows: BTreeMap::new(),
             list: Some(BTreeMap::new()),
             notices: Vec::new(),
+            merged: BTreeSet::new(),
+            ids: BTreeMap::new(),
             failing_commits: 0,
             refusing: Vec::new(),
             failing: Vec::new(),
@@ -350,14 +358,25 @@ impl World {
             }
         }
         for record in &changes.records {
-            if let Record::Outgoing { outgoing: Some(outgoing), .. } = record
-                && outgoing.tries == 0
-                && outgoing.given_up.is_none()
-            {
-                self.notices.push(outgoing.notice.clone());
-                self.events.push((self.now, Event::Notice(outgoing.notice.clone())));
+            if let Record::Outgoing { number, outgoing } = record {
+                self.note_outgoing(*number, outgoing.as_ref());
             }
         }
+    }
+
+    /// A number that has another id than before was merged with what came after it.
+    fn note_outgoing(&mut self, number: u64, outgoing: Option<&Outgoing>) {
+        let Some(Outgoing { notice, .. }) = outgoing else {
+            self.ids.remove(&number);
+            return;
+        };
+        let before = self.ids.insert(number, notice.id.clone());
+        if before.as_ref() == Some(&notice.id) {
+            return;
+        }
+        self.merged.extend(before.map(|_| notice.id.clone()));
+        self.notices.push(notice.clone());
+        self.events.push((self.now, Event::Notice(notice.clone())));
     }
 
     fn evidence(&self) -> Evidence {

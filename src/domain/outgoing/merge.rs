@@ -7,10 +7,11 @@
 //! a receiver which knows the id of an earlier try does not take news for a repeat.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::time::Duration;
 
 use super::Outgoing;
 use crate::domain::delivery::Identity;
-use crate::domain::notify::{AlertFacts, NoticeReason, in_reading_order};
+use crate::domain::notify::{AlertFacts, Notice, NoticeReason, in_reading_order};
 use crate::domain::time::Timestamp;
 
 /// Batches that wait for a channel in trouble, each with a message of its own.
@@ -22,6 +23,9 @@ pub const MOST_APART_WHEN_WELL: usize = 100;
 
 /// How often one alert may stand in a message: as it is, and how it ended before.
 const MOST_OF_ONE: usize = 2;
+
+/// What waited for less is not called late.
+const LATE_AFTER: Duration = Duration::from_secs(60);
 
 const CAME_AND_WENT: &str =
     "It came and went more often than is listed here while this could not be delivered.";
@@ -76,44 +80,47 @@ fn groups(waiting: Vec<(u64, &Outgoing)>, most: usize) -> Vec<Vec<u64>> {
 
 /// One message in place of several, oldest first. It keeps the place and the tries
 /// of the oldest; all else is the newest's.
-fn merged(parts: Vec<Outgoing>) -> Option<Outgoing> {
-    let oldest = parts.first()?;
-    let late_since = oldest.notice.late_since.unwrap_or(oldest.notice.created_at);
-    let (tries, next_try_at, trouble) = (oldest.tries, oldest.next_try_at, oldest.trouble.clone());
+fn merged(mut parts: Vec<Outgoing>) -> Option<Outgoing> {
+    let late_since = late_since(&parts);
     let batches: BTreeSet<&str> = parts.iter().flat_map(Outgoing::told_batches).collect();
     let batches: Vec<String> = batches.into_iter().map(str::to_owned).collect();
+    let fallback = fallback(&parts);
+    let strongest = parts.iter().map(|part| part.notice.reason).max_by_key(|one| strength(*one))?;
+    let digest = parts.iter().find(|part| !part.batches.is_empty());
+    let digest = digest.map(|part| part.notice.batch.clone());
+    let instead_of = parts.iter().rev().find_map(|part| part.notice.instead_of.clone());
+    let alerts = parts.iter_mut().rev().map(|part| std::mem::take(&mut part.notice.alerts));
+    let alerts = merged_alerts(alerts.collect());
+    // What is over is told as over, though nobody heard of its beginning.
+    let is_over = alerts.iter().all(|alert| alert.status.is_over());
+    let reason = if is_over { NoticeReason::Resolved } else { strongest };
+    let newest = parts.pop()?.notice;
+    let oldest = parts.into_iter().next()?;
+    let is_of_one_batch = batches.len() == 1;
+    let batch = match is_of_one_batch {
+        true => newest.batch.clone(),
+        // A thread of its own: the next message of each batch must not edit this one.
+        false => digest.unwrap_or_else(|| format!("gathered-{}", newest.id)),
+    };
+    let notice = Notice { batch, reason, late_since, instead_of, alerts, ..newest };
+    let batches = if is_of_one_batch { Vec::new() } else { batches };
+    Some(Outgoing { notice, batches, fallback, ..oldest })
+}
+
+fn late_since(parts: &[Outgoing]) -> Option<Timestamp> {
+    let (oldest, newest) = (&parts.first()?.notice, &parts.last()?.notice);
+    let is_late = newest.created_at >= oldest.created_at + LATE_AFTER;
+    oldest.late_since.or(is_late.then_some(oldest.created_at))
+}
+
+fn fallback(parts: &[Outgoing]) -> Vec<String> {
     let mut fallback: Vec<String> = Vec::new();
     for receiver in parts.iter().rev().flat_map(|part| &part.fallback) {
         if !fallback.contains(receiver) {
             fallback.push(receiver.clone());
         }
     }
-    let strongest = parts.iter().map(|part| part.notice.reason).max_by_key(|one| strength(*one))?;
-    let digest = parts.iter().find(|part| !part.batches.is_empty());
-    let digest = digest.map(|part| part.notice.batch.clone());
-    let instead_of = parts.iter().rev().find_map(|part| part.notice.instead_of.clone());
-    let notices = parts.into_iter().map(|part| part.notice);
-    let mut notices: Vec<_> = notices.collect();
-    let alerts = notices.iter_mut().rev().map(|notice| std::mem::take(&mut notice.alerts));
-    let alerts = merged_alerts(alerts.collect());
-    let mut notice = notices.pop()?;
-    (notice.late_since, notice.instead_of) = (Some(late_since), instead_of);
-    // What is over is told as over, though nobody heard of its beginning.
-    let is_over = alerts.iter().all(|alert| alert.status.is_over());
-    notice.reason = if is_over { NoticeReason::Resolved } else { strongest };
-    notice.alerts = alerts;
-    let is_of_one_batch = batches.len() == 1;
-    if !is_of_one_batch {
-        // A thread of its own: the next message of each batch must not edit this one.
-        notice.batch = digest.unwrap_or_else(|| format!("gathered-{}", notice.id));
-    }
-    Some(Outgoing {
-        batches: if is_of_one_batch { Vec::new() } else { batches },
-        tries,
-        next_try_at,
-        trouble,
-        ..Outgoing::new(notice, fallback)
-    })
+    fallback
 }
 
 /// The alerts of several messages, newest first: each as the newest has it, and the
