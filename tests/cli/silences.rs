@@ -95,6 +95,76 @@ async fn a_button_of_the_page_works_and_none_of_another_page() {
     assert_eq!(press(&large, own).await, 413);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn answers_have_the_shapes_of_alertmanager() {
+    let (_place, program) = serve().await;
+    let keys = async |path: &str, expected: &str| {
+        let told: serde_json::Value =
+            serde_json::from_str(&program.get(path).await).expect("it is JSON");
+        let one = told.get(0).unwrap_or(&told);
+        let keys: Vec<&str> =
+            one.as_object().expect("an object").keys().map(String::as_str).collect();
+        let mut expected: Vec<&str> = expected.split(' ').collect();
+        expected.sort_unstable();
+        assert_eq!(keys, expected, "{path}: {told}");
+        one.clone()
+    };
+    let post = async |body: serde_json::Value| -> (u16, serde_json::Value) {
+        let url = format!("{}api/v2/silences", program.page());
+        let answer = reqwest::Client::new().post(url).json(&body).send().await;
+        let answer = answer.expect("it answers");
+        let status = answer.status().as_u16();
+        (status, answer.json().await.expect("it is JSON"))
+    };
+    let alert =
+        "annotations endsAt fingerprint generatorURL labels receivers startsAt status updatedAt";
+    let told = keys("api/v2/alerts", alert).await;
+    assert_eq!(told["labels"]["alertname"], "some-fail");
+    let active = serde_json::json!({ "inhibitedBy": [], "silencedBy": [], "state": "active" });
+    assert_eq!(told["status"], active);
+    assert_eq!(told["receivers"], serde_json::json!([{ "name": "chat" }]));
+    keys("api/v2/alerts/groups", "alerts labels receiver").await;
+    keys("api/v2/status", "cluster config uptime versionInfo").await;
+    keys("api/v2/receivers", "name").await;
+
+    let matcher = serde_json::json!({ "name": "rule", "value": "some-.*", "isRegex": true });
+    let (starts_at, ends_at) = ("2026-01-01T00:00:00.123Z", "2096-01-01T00:00:00+02:00");
+    let silence = |ends_at: &str, matchers: serde_json::Value| {
+        serde_json::json!({
+            "matchers": matchers, "startsAt": starts_at, "endsAt": ends_at,
+            "createdBy": "ann", "comment": "x",
+        })
+    };
+    let (status, answer) = post(silence(ends_at, serde_json::json!([matcher]))).await;
+    assert_eq!(status, 200, "{answer}");
+    let id = answer["silenceID"].as_str().expect("it has an id").to_owned();
+    let shape = "comment createdBy endsAt id matchers startsAt status updatedAt";
+    let told = keys("api/v2/silences", shape).await;
+    assert_eq!(told["endsAt"], "2095-12-31T22:00:00Z");
+    let matcher = serde_json::json!(
+        { "name": "rule", "value": "some-.*", "isRegex": true, "isEqual": true }
+    );
+    assert_eq!(told["matchers"], serde_json::json!([matcher]));
+    assert_eq!(keys(&format!("api/v2/silence/{id}"), shape).await["id"], id.as_str());
+    let told = keys("api/v2/alerts", alert).await;
+    assert_eq!(told["status"]["silencedBy"], serde_json::json!([id]));
+    for hidden in ["silenced=false", "filter=rule%21%3D%22some-fail%22", "receiver=cha"] {
+        assert_eq!(program.get(&format!("api/v2/alerts?{hidden}")).await, "[]", "{hidden}");
+    }
+    assert_ne!(program.get("api/v2/alerts?active=false&receiver=ch.t").await, "[]");
+
+    let (status, why) = post(silence("2026-01-02T00:00:00Z", serde_json::json!([matcher]))).await;
+    assert!(status == 400 && why.to_string().contains("would have ended"), "{status} {why}");
+    let (status, why) = post(silence(ends_at, serde_json::json!([]))).await;
+    assert!(status == 400 && why.to_string().contains("every alert"), "{status} {why}");
+    let (status, why) = post(serde_json::json!({})).await;
+    assert!(status == 400 && why.to_string().contains("this is no silence"), "{status} {why}");
+    let why = program.get("api/v2/alerts?filter=bad").await;
+    assert!(why.contains("write NAME=VALUE"), "{why}");
+    let why = program.get("api/v2/silence/nobody").await;
+    assert!(why.contains("there is no silence nobody"), "{why}");
+}
+
 /// `amtool` against that service: whether it is content, and everything that it says.
 fn amtool(program: &Program, words: &[&str]) -> (bool, String) {
     let url = format!("--alertmanager.url={}", program.page());

@@ -110,6 +110,11 @@ async fn everybody_beyond_loopback_gets_numbers_and_health_only() {
     };
     assert!(check("/", "403").await.contains("ssh -L"));
     assert!(check("/api/v1/explain?rule=failing", "403").await.contains("ssh -L"));
+    for path in ["/api/v1/alerts", "/api/v1/silences", "/api/v2/alerts", "/api/v2/silences"] {
+        assert!(check(path, "403").await.contains("ssh -L"));
+    }
+    let press = served.ask("POST", "/silences", "postwatch.example.com").await;
+    assert!(press.starts_with("HTTP/1.1 403"), "{press}");
     let reload = served.ask("POST", "/api/v1/reload", "postwatch.example.com").await;
     assert!(reload.starts_with("HTTP/1.1 403") && reload.contains("problem+json"), "{reload}");
     check("/metrics", "200").await;
