@@ -4,16 +4,20 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+pub mod alerts;
+mod ask;
 pub mod backtest;
 pub mod check;
 pub mod demo;
 pub mod explain;
 pub mod logs;
+pub mod notify;
 pub mod online;
 mod paint;
 mod past;
 mod progress;
 pub mod run;
+pub mod silence;
 pub mod simulate;
 pub mod suggest;
 mod table;
@@ -60,6 +64,9 @@ enum Command {
     Backtest(backtest::BacktestArgs),
     Suggest(suggest::SuggestArgs),
     Explain(explain::ExplainArgs),
+    Notify(notify::NotifyArgs),
+    Alerts(alerts::AlertsArgs),
+    Silence(silence::SilenceArgs),
     Simulate(simulate::SimulateArgs),
 }
 
@@ -79,6 +86,9 @@ impl Cli {
             Command::Backtest(args) => runtime.block_on(backtest::run(args)),
             Command::Suggest(args) => runtime.block_on(suggest::run(args)),
             Command::Explain(args) => runtime.block_on(explain::run(&args)),
+            Command::Notify(args) => runtime.block_on(notify::run(&args)),
+            Command::Alerts(args) => runtime.block_on(alerts::run(&args)),
+            Command::Silence(args) => runtime.block_on(silence::run(&args)),
             Command::Simulate(args) => runtime.block_on(simulate::run(args)),
         };
         // What still runs must not hold up the end.

@@ -10,6 +10,7 @@ use crate::clock::Clock;
 use crate::domain::delivery::{Identity, Row};
 use crate::domain::outgoing::Outcome;
 use crate::domain::policy::Policy;
+use crate::domain::silence::{Refused, SilenceId, Wish};
 use crate::domain::state::{DeliveryText, State};
 use crate::domain::time::Timestamp;
 use crate::domain::turn::{News, Tally, WholeSpan, turn};
@@ -19,12 +20,15 @@ use crate::source::Page;
 use crate::store::{Store, StoreError};
 
 mod house;
+mod outbox;
 mod reload;
+mod silences;
 #[cfg(test)]
 mod tests;
 mod view;
 
 use house::House;
+pub use outbox::DeadLetters;
 pub use view::{InForce, StoreHealth, View};
 
 /// Pages that may wait for the keeper: with more, the network is read slower.
@@ -74,10 +78,16 @@ pub enum Message {
         of: Vec<(u64, Vec<String>)>,
     },
     /// A notice is about to be handed to its channel; `Err` where that cannot be
-    /// kept: then it must wait.
+    /// kept, or where it was merged into another: then it must wait.
     Sending {
         number: u64,
+        receiver: String,
         done: Done,
+    },
+    /// A dead letter, or all of them, are to be sent again.
+    Resend {
+        which: DeadLetters,
+        done: oneshot::Sender<Result<Vec<u64>, String>>,
     },
     Settled {
         number: u64,
@@ -94,6 +104,11 @@ pub enum Message {
         adopt: Adopt,
         done: Done,
     },
+    /// Somebody wants a silence, or wants it no more.
+    Silence {
+        wish: Wish,
+        granted: Granted,
+    },
     Tick,
     /// Commits nothing more; answers when the store is at rest.
     Stop {
@@ -102,6 +117,10 @@ pub enum Message {
 }
 
 pub type Done = oneshot::Sender<Result<(), String>>;
+
+/// Gets the silence that a wish came to, why it was refused, or why the store did not
+/// take it.
+pub type Granted = oneshot::Sender<Result<Result<SilenceId, Refused>, String>>;
 
 /// What changes together with the rules: called once they are durable, before
 /// anybody sees the state that follows from them.
@@ -201,8 +220,11 @@ impl<S: Store + 'static> Keeper<S> {
             Message::ClickParameters { source, of } => {
                 self.turn(News::ClickParameters { source: &source, of: &of }).ok();
             }
-            Message::Sending { number, done } => {
-                done.send(self.begin_send(number)).ok();
+            Message::Sending { number, receiver, done } => {
+                done.send(self.begin_send(number, &receiver)).ok();
+            }
+            Message::Resend { which, done } => {
+                done.send(self.send_again(which)).ok();
             }
             Message::Settled { number, outcome, done } => {
                 let settled = self.turn(News::Settled { number, outcome });
@@ -217,6 +239,9 @@ impl<S: Store + 'static> Keeper<S> {
             }
             Message::Reload { rules, adopt, done } => {
                 done.send(self.reload(rules, adopt)).ok();
+            }
+            Message::Silence { wish, granted } => {
+                granted.send(self.silence(&wish)).ok();
             }
             Message::Tick => self.tick(),
             Message::Stop { done } => {
@@ -273,7 +298,7 @@ impl<S: Store + 'static> Keeper<S> {
             self.metrics.rule_evaluation_seconds.with_label_values(&labels).observe(seconds);
             self.metrics.rule_unknown.with_label_values(&labels).inc_by(judged.unknown);
             let failed = judged.failed_templates;
-            self.metrics.template_failures.with_label_values(&labels).inc_by(failed);
+            self.metrics.template_failures.with_label_values(&[labels[0], ""]).inc_by(failed);
         }
         Ok(())
     }
@@ -286,22 +311,6 @@ impl<S: Store + 'static> Keeper<S> {
             true => Ok(()),
             false => Err("a page of this read could not be stored".to_owned()),
         }
-    }
-
-    fn begin_send(&mut self, number: u64) -> Result<(), String> {
-        let tally = self.turn(News::Sending { number })?;
-        if tally.repeats > 0 {
-            let state = self.view.state();
-            let Some(outgoing) = state.outbox.get(&number) else { return Ok(()) };
-            let receiver = outgoing.notice.receiver.as_str();
-            self.metrics.notifications_repeated.with_label_values(&[receiver]).inc();
-            tracing::warn!(
-                receiver,
-                notice = outgoing.notice.id,
-                "the answer to a message was lost: it is sent again, with the same id"
-            );
-        }
-        Ok(())
     }
 
     /// Decides, commits, and only then lets anybody see. After a failed commit
@@ -345,6 +354,7 @@ impl<S: Store + 'static> Keeper<S> {
         };
         match committed {
             Ok(tally) => {
+                self.count_messages(&tally);
                 self.note_well();
                 self.checkpoint_if_due();
                 self.committed.notify_one();

@@ -27,6 +27,8 @@ mod life;
 mod measures;
 #[path = "scenarios/notices.rs"]
 mod notices;
+#[path = "scenarios/outbox.rs"]
+mod outbox;
 #[path = "scenarios/playing.rs"]
 mod playing;
 #[path = "scenarios/proofs.rs"]
@@ -39,6 +41,8 @@ mod retention;
 mod rules;
 #[path = "scenarios/sight.rs"]
 mod sight;
+#[path = "scenarios/silences.rs"]
+mod silences;
 #[path = "scenarios/simulation.rs"]
 mod simulation;
 #[path = "scenarios/windows.rs"]
