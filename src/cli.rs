@@ -39,6 +39,7 @@ Watch your network:
   export EVERFLOW_API_KEY=…  SLACK_BOT_TOKEN=…
   postwatch check rules.yaml     every mistake of the file at once
   postwatch check --online       do the keys and logins work? sends nothing
+  postwatch notify on-call       sends a test message
   postwatch run                  the service; its page is at http://127.0.0.1:9467/
 
 `postwatch help COMMAND` has examples of each.

@@ -1,9 +1,18 @@
 //! The heartbeat: heard while postwatch lives and sees, and not otherwise.
 
-use postwatch::simulate::{Fault, FaultKind};
+use postwatch::clock::Clock;
+use postwatch::simulate::{self, Fault, FaultKind, Running, Scenario};
 
-use crate::program::{Place, becomes, network, rules};
+use crate::program::{KEY, Place, becomes, rules};
 use crate::support::sink::{Meets, Sink};
+
+/// A network whose time goes on: each poll reads something new.
+async fn network() -> Running {
+    crate::support::tls();
+    let scenario = Scenario { api_key: KEY.to_owned(), ..Scenario::fixed(1, 10, 1) };
+    let started = simulate::start(([127, 0, 0, 1], 0).into(), scenario, Clock::System).await;
+    started.expect("loopback is free")
+}
 
 fn beating(base_url: &str, url: &str) -> String {
     rules(base_url, &format!("heartbeat: {{ url: \"{url}/hunter2\", every: 1s }}"))
@@ -11,7 +20,7 @@ fn beating(base_url: &str, url: &str) -> String {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_heartbeat_follows_each_whole_poll_and_a_reload() {
-    let (network, one, other) = (network(10, 1).await, Sink::start().await, Sink::start().await);
+    let (network, one, other) = (network().await, Sink::start().await, Sink::start().await);
     one.then([Meets::Answer("500 Oh"), Meets::ResetAfterAccepting]);
     let place = Place::new(&beating(&network.base_url(), &one.url));
     let program = place.serve();

@@ -132,6 +132,30 @@ fn whoever_was_told_hears_of_the_end_though_routes_changed_or_the_rule_is_gone()
 }
 
 #[test]
+fn a_thread_stays_a_quarter_of_an_hour_longer_than_its_batch() {
+    let mut world = World::calm(policy(vec![failing("failing")]));
+    world.fail_many("a", 3);
+    world.pass(180);
+    world.succeed("cured");
+    while world.notices.len() < 2 {
+        world.pass(10);
+    }
+    world.pass(10);
+    let finished_at = |world: &World| {
+        world.state.threads.values().next().map(|thread| thread.finished_at.map(|at| at.0))
+    };
+    let told_at = world.notices[1].created_at.0;
+    let finished = finished_at(&world).flatten().expect("its batch is over");
+    assert!((told_at..told_at + 20).contains(&finished), "{finished} {told_at}");
+    world.restart();
+    assert_eq!(finished_at(&world), Some(Some(finished)), "it is kept");
+    world.pass(finished + 890 - world.now);
+    assert_eq!(finished_at(&world), Some(Some(finished)));
+    world.pass(20);
+    assert_eq!(finished_at(&world), None);
+}
+
+#[test]
 fn an_escalation_adds_the_receivers_of_its_route_and_all_hear_of_the_end() {
     let mut levels = failing("levels");
     levels.levels = vec![
