@@ -4,12 +4,14 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+mod ask;
 pub mod backtest;
 pub mod check;
 pub mod demo;
 pub mod explain;
 pub mod logs;
 pub mod online;
+pub mod outbox;
 mod paint;
 mod past;
 mod progress;
@@ -60,6 +62,7 @@ enum Command {
     Backtest(backtest::BacktestArgs),
     Suggest(suggest::SuggestArgs),
     Explain(explain::ExplainArgs),
+    Outbox(outbox::OutboxArgs),
     Simulate(simulate::SimulateArgs),
 }
 
@@ -79,6 +82,7 @@ impl Cli {
             Command::Backtest(args) => runtime.block_on(backtest::run(args)),
             Command::Suggest(args) => runtime.block_on(suggest::run(args)),
             Command::Explain(args) => runtime.block_on(explain::run(&args)),
+            Command::Outbox(args) => runtime.block_on(outbox::run(&args)),
             Command::Simulate(args) => runtime.block_on(simulate::run(args)),
         };
         // What still runs must not hold up the end.

@@ -84,6 +84,7 @@ impl Service {
             clock,
             channels: channels.subscribe(),
             reloads,
+            keeper: keeper.clone(),
             is_loopback: address.is_none_or(|address| address.ip().is_loopback()),
         };
         let web = tokio::spawn(web::serve(listener, web::router(web), stopped(stopping.clone())));

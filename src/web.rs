@@ -15,15 +15,16 @@ use axum::routing::{get, post};
 use prometheus::TextEncoder;
 use prometheus::proto::MetricFamily;
 use tokio::net::TcpListener;
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 
 use crate::channel::Channel;
 use crate::clock::Clock;
 use crate::metrics::{Metrics, state};
-use crate::pipeline::View;
+use crate::pipeline::{Message, View};
 
 mod access;
 mod explain;
+mod outbox;
 mod page;
 mod problem;
 mod ready;
@@ -45,6 +46,8 @@ pub struct Web {
     /// By receiver.
     pub channels: watch::Receiver<Arc<BTreeMap<String, Channel>>>,
     pub reloads: Reloads,
+    /// Takes what somebody asks for: dead letters that are to be sent again.
+    pub keeper: mpsc::Sender<Message>,
     /// Whether only this machine can reach the listener. Beyond it, without a
     /// token, only metrics and health answer.
     pub is_loopback: bool,
@@ -59,6 +62,8 @@ pub fn router(web: Web) -> Router {
         .route("/healthz", get(async || "ok\n"))
         .route("/readyz", get(readyz))
         .route("/api/v1/explain", get(explain::explain))
+        .route("/api/v1/outbox", get(outbox::list))
+        .route("/api/v1/outbox/resend", post(outbox::resend))
         .route("/api/v1/reload", post(reload::reload))
         .fallback(async || (StatusCode::NOT_FOUND, "There is no such page.\n"))
         .layer(guard)

@@ -11,6 +11,8 @@ mod check;
 mod explain;
 #[path = "cli/help.rs"]
 mod help;
+#[path = "cli/outbox.rs"]
+mod outbox;
 #[path = "cli/program.rs"]
 mod program;
 #[path = "cli/reload.rs"]

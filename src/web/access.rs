@@ -27,14 +27,15 @@ const WRONG_ORIGIN: &str = "A page of another address may not ask for this; ask 
 
 const WRONG_HOST: &str = "This address is not one of this machine's own names; open http://localhost with the same port.\n";
 
-/// The page has no script, no picture and no font, and sends nothing.
+/// The page has no script, no picture and no font, and sends nothing but its own buttons.
 const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; \
-                      form-action 'none'; frame-ancestors 'none'";
+                      form-action 'self'; frame-ancestors 'none'";
 
 const HEADERS: [(HeaderName, &str); 4] = [
     (header::CONTENT_SECURITY_POLICY, POLICY),
     (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
-    (header::REFERRER_POLICY, "no-referrer"),
+    // Not `no-referrer`: under that a browser names no origin for the page's own buttons.
+    (header::REFERRER_POLICY, "same-origin"),
     (header::CACHE_CONTROL, "no-store"),
 ];
 

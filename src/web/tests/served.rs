@@ -25,18 +25,21 @@ async fn serve_at(is_loopback: bool) -> Served {
     let store = MemoryStore::default();
     let keeper = Keeper::open(store, rules, clock, metrics.clone(), notify);
     let keeper = keeper.expect("an empty store opens");
+    let view = keeper.view();
+    let keeper = keeper.start();
     let web = Web {
-        view: keeper.view(),
+        view,
         metrics,
         clock,
         channels: watch::channel(Arc::default()).1,
         reloads,
+        keeper: keeper.clone(),
         is_loopback,
     };
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port is free");
     let address = listener.local_addr().expect("it is bound");
     tokio::spawn(serve(listener, router(web), std::future::pending()));
-    Served { address, keeper: keeper.start(), scope }
+    Served { address, keeper, scope }
 }
 
 impl Served {
