@@ -4,18 +4,21 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+pub mod alerts;
 mod ask;
 pub mod backtest;
 pub mod check;
 pub mod demo;
 pub mod explain;
 pub mod logs;
+pub mod notify;
 pub mod online;
 pub mod outbox;
 mod paint;
 mod past;
 mod progress;
 pub mod run;
+pub mod silence;
 pub mod simulate;
 pub mod suggest;
 mod table;
@@ -63,6 +66,9 @@ enum Command {
     Suggest(suggest::SuggestArgs),
     Explain(explain::ExplainArgs),
     Outbox(outbox::OutboxArgs),
+    Notify(notify::NotifyArgs),
+    Alerts(alerts::AlertsArgs),
+    Silence(silence::SilenceArgs),
     Simulate(simulate::SimulateArgs),
 }
 
@@ -83,6 +89,9 @@ impl Cli {
             Command::Suggest(args) => runtime.block_on(suggest::run(args)),
             Command::Explain(args) => runtime.block_on(explain::run(&args)),
             Command::Outbox(args) => runtime.block_on(outbox::run(&args)),
+            Command::Notify(args) => runtime.block_on(notify::run(&args)),
+            Command::Alerts(args) => runtime.block_on(alerts::run(&args)),
+            Command::Silence(args) => runtime.block_on(silence::run(&args)),
             Command::Simulate(args) => runtime.block_on(simulate::run(args)),
         };
         // What still runs must not hold up the end.

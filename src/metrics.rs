@@ -31,6 +31,7 @@ pub struct Metrics {
     pub notifications_resent: IntCounterVec,
     pub outbox_dropped: IntCounterVec,
     pub notification_seconds: HistogramVec,
+    pub heartbeats: IntCounterVec,
     pub store_commit_seconds: HistogramVec,
     pub store_bytes: IntGaugeVec,
     pub store_trouble: IntGaugeVec,
@@ -107,13 +108,13 @@ impl Metrics {
             template_failures: counter(
                 &r,
                 "template_failures_total",
-                "Alerts that began with a headline whose template failed: the built-in text is sent.",
-                &["rule"],
+                "Texts whose template failed, so that the built-in text was sent: headlines of alerts, by rule, and messages, by receiver.",
+                &["rule", "receiver"],
             ),
             notifications: counter(
                 &r,
                 "notifications_total",
-                "Messages by receiver and channel; outcome is sent, retried or failed, reason says why the message was made or why it failed.",
+                "Messages by receiver and channel; outcome is sent, retried or failed, or restated where an Alertmanager was told again what holds; reason says why the message was made or why it failed.",
                 &["receiver", "channel", "outcome", "reason"],
             ),
             notifications_repeated: counter(
@@ -145,6 +146,12 @@ impl Metrics {
                 "notification_seconds",
                 "How long the channel took to answer.",
                 &["receiver", "channel"],
+            ),
+            heartbeats: counter(
+                &r,
+                "heartbeats_total",
+                "Heartbeats to the outside watcher; outcome is sent, or why it was not heard.",
+                &["outcome"],
             ),
             store_commit_seconds: histogram(
                 &r,

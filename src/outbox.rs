@@ -19,6 +19,8 @@ use crate::failpoint::{Step, reach};
 use crate::metrics::Metrics;
 use crate::pipeline::{Message, View};
 
+mod restating;
+
 /// By receiver.
 pub type Channels = Arc<BTreeMap<String, Channel>>;
 
@@ -44,10 +46,15 @@ impl Outbox {
         let mut sends: JoinSet<()> = JoinSet::new();
         // By task: whatever becomes of a send, its receiver is free again.
         let mut busy: HashMap<tokio::task::Id, String> = HashMap::new();
+        let mut restated = restating::Restated::default();
         while !*stop.borrow() {
             for (number, receiver) in self.due(&busy) {
                 let send = sends.spawn(self.clone().send(number, receiver.clone()));
                 busy.insert(send.id(), receiver);
+            }
+            for receiver in restated.due(&self, &busy) {
+                let telling = sends.spawn(self.clone().restate(receiver.clone()));
+                busy.insert(telling.id(), receiver);
             }
             let second = self.clock.real(Duration::from_secs(1)).max(Duration::from_millis(10));
             tokio::select! {
@@ -119,7 +126,7 @@ impl Outbox {
         let thread = state.threads.get(&(notice.receiver.clone(), notice.batch.clone()));
         // What is sent again is older than the thread's root, which it would overwrite.
         let thread = thread.filter(|_| !outgoing.is_resent);
-        let thread = thread.and_then(|thread| serde_json::from_str(thread).ok());
+        let thread = thread.and_then(|thread| serde_json::from_str(&thread.text).ok());
         Some((notice, thread, channels))
     }
 
@@ -154,6 +161,11 @@ impl Outbox {
         let is_answer_lost = sent.as_ref().is_err_and(SendError::is_answer_lost);
         let (outcome, word, reason) = match sent {
             Ok(sent) => {
+                if let Some(why) = sent.unworded {
+                    tracing::warn!(receiver = notice.receiver, error = %why, "a template of the receiver failed; the built-in text was sent");
+                    let labels = ["", notice.receiver.as_str()];
+                    self.metrics.template_failures.with_label_values(&labels).inc();
+                }
                 let thread = sent.thread.and_then(|thread| serde_json::to_string(&thread).ok());
                 (Outcome::Sent { thread }, "sent", notice.reason.as_str())
             }

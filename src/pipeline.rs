@@ -10,6 +10,7 @@ use crate::clock::Clock;
 use crate::domain::delivery::{Identity, Row};
 use crate::domain::outgoing::Outcome;
 use crate::domain::policy::Policy;
+use crate::domain::silence::{Refused, SilenceId, Wish};
 use crate::domain::state::{DeliveryText, State};
 use crate::domain::time::Timestamp;
 use crate::domain::turn::{News, Tally, WholeSpan, turn};
@@ -21,6 +22,7 @@ use crate::store::{Store, StoreError};
 mod house;
 mod outbox;
 mod reload;
+mod silences;
 #[cfg(test)]
 mod tests;
 mod view;
@@ -102,6 +104,11 @@ pub enum Message {
         adopt: Adopt,
         done: Done,
     },
+    /// Somebody wants a silence, or wants it no more.
+    Silence {
+        wish: Wish,
+        granted: Granted,
+    },
     Tick,
     /// Commits nothing more; answers when the store is at rest.
     Stop {
@@ -110,6 +117,10 @@ pub enum Message {
 }
 
 pub type Done = oneshot::Sender<Result<(), String>>;
+
+/// Gets the silence that a wish came to, why it was refused, or why the store did not
+/// take it.
+pub type Granted = oneshot::Sender<Result<Result<SilenceId, Refused>, String>>;
 
 /// What changes together with the rules: called once they are durable, before
 /// anybody sees the state that follows from them.
@@ -229,6 +240,9 @@ impl<S: Store + 'static> Keeper<S> {
             Message::Reload { rules, adopt, done } => {
                 done.send(self.reload(rules, adopt)).ok();
             }
+            Message::Silence { wish, granted } => {
+                granted.send(self.silence(&wish)).ok();
+            }
             Message::Tick => self.tick(),
             Message::Stop { done } => {
                 self.checkpoint();
@@ -284,7 +298,7 @@ impl<S: Store + 'static> Keeper<S> {
             self.metrics.rule_evaluation_seconds.with_label_values(&labels).observe(seconds);
             self.metrics.rule_unknown.with_label_values(&labels).inc_by(judged.unknown);
             let failed = judged.failed_templates;
-            self.metrics.template_failures.with_label_values(&labels).inc_by(failed);
+            self.metrics.template_failures.with_label_values(&[labels[0], ""]).inc_by(failed);
         }
         Ok(())
     }

@@ -144,6 +144,16 @@ impl Replay {
         }
     }
 
+    /// Messages that wait are told as they become due, until `to`. Nobody looks any more:
+    /// so nobody is blind, and of what fires nobody knows whether it still does.
+    fn wind_up(&mut self, to: Timestamp) {
+        self.policy.sources.clear();
+        for batch in self.state.batches.values_mut() {
+            batch.timing.remind_every = Duration::MAX;
+        }
+        self.pass(to);
+    }
+
     /// What was told so far.
     pub fn finish(self) -> Told {
         self.told.finish()

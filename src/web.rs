@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::extract::State as Shared;
+use axum::extract::{DefaultBodyLimit, State as Shared};
 use axum::http::{StatusCode, header};
 use axum::middleware;
 use axum::response::{Html, IntoResponse, Response};
@@ -19,20 +19,26 @@ use tokio::sync::{mpsc, watch};
 
 use crate::channel::Channel;
 use crate::clock::Clock;
+use crate::domain::time::Timestamp;
 use crate::metrics::{Metrics, state};
 use crate::pipeline::{Message, View};
 
 mod access;
+mod alertmanager;
 mod explain;
 mod outbox;
 mod page;
 mod problem;
 mod ready;
 mod reload;
+mod silences;
 #[cfg(test)]
 mod tests;
 
 pub use reload::{Refusal, ReloadRequest, Reloaded, Reloads};
+
+/// A silence is some hundred bytes.
+const LARGEST_BODY: usize = 64 << 10;
 
 /// Answers under way get this long once the service stops.
 const STOP_WITHIN: Duration = Duration::from_secs(2);
@@ -46,8 +52,11 @@ pub struct Web {
     /// By receiver.
     pub channels: watch::Receiver<Arc<BTreeMap<String, Channel>>>,
     pub reloads: Reloads,
-    /// Takes what somebody asks for: dead letters that are to be sent again.
+    /// Takes what somebody asks for: silences, and dead letters that are to be sent again.
     pub keeper: mpsc::Sender<Message>,
+    pub started_at: Timestamp,
+    /// Where a reader finds the page.
+    pub page: String,
     /// Whether only this machine can reach the listener. Beyond it, without a
     /// token, only metrics and health answer.
     pub is_loopback: bool,
@@ -56,7 +65,16 @@ pub struct Web {
 /// Every path that answers, and who may ask.
 pub fn router(web: Web) -> Router {
     let guard = middleware::from_fn_with_state(web.is_loopback, access::guard);
+    let local = middleware::from_fn_with_state(web.is_loopback, access::only_loopback);
+    let asked = Router::new()
+        .route("/api/v1/alerts", get(silences::list_alerts))
+        .route("/api/v1/silences", get(silences::list_silences))
+        .route("/silences", post(silences::press))
+        .nest("/api/v2", alertmanager::routes())
+        .layer(DefaultBodyLimit::max(LARGEST_BODY))
+        .layer(local);
     Router::new()
+        .merge(asked)
         .route("/", get(page_))
         .route("/metrics", get(metrics))
         .route("/healthz", get(async || "ok\n"))

@@ -9,17 +9,23 @@ mod bad_input;
 mod check;
 #[path = "cli/explain.rs"]
 mod explain;
+#[path = "cli/heartbeat.rs"]
+mod heartbeat;
 #[path = "cli/help.rs"]
 mod help;
 #[path = "cli/outbox.rs"]
 mod outbox;
 #[path = "cli/program.rs"]
 mod program;
+#[path = "cli/receivers.rs"]
+mod receivers;
 #[path = "cli/reload.rs"]
 mod reload;
 #[path = "cli/replays.rs"]
 mod replays;
 #[path = "cli/running.rs"]
 mod running;
+#[path = "cli/silences.rs"]
+mod silences;
 #[path = "cli/stop.rs"]
 mod stop;

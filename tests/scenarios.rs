@@ -41,6 +41,8 @@ mod retention;
 mod rules;
 #[path = "scenarios/sight.rs"]
 mod sight;
+#[path = "scenarios/silences.rs"]
+mod silences;
 #[path = "scenarios/simulation.rs"]
 mod simulation;
 #[path = "scenarios/windows.rs"]

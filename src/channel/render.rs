@@ -12,6 +12,8 @@ use words::{Zone, span};
 pub mod blocks;
 mod cause;
 pub mod html;
+pub mod labelled;
+pub mod own_words;
 pub mod plain;
 mod sample;
 mod words;
@@ -41,6 +43,8 @@ pub struct Letter {
     pub state: String,
     /// What happened since the last message, in a sentence or two.
     pub lead: Vec<String>,
+    /// Lines of the receiver's own, in place of the alerts; empty where it has none.
+    pub body: Vec<String>,
     /// Alerts in full.
     pub entries: Vec<Entry>,
     /// Further alerts, a row each.
@@ -104,6 +108,7 @@ pub fn compose(notice: &Notice, link: &Link) -> Letter {
         headline: headline(notice),
         state: state(notice),
         lead: lead(notice, &zone),
+        body: Vec::new(),
         entries: full,
         rows,
         more: alerts.len().saturating_sub(FULL + ROWS),

@@ -1,7 +1,6 @@
 //! `postwatch backtest`: what rules would have told over a past, by the engine that
 //! runs live. Tells nobody anything.
 
-use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -72,13 +71,7 @@ struct Played {
 pub async fn run(args: BacktestArgs) -> anyhow::Result<ExitCode> {
     match play(&args).await {
         Ok(shown) => {
-            // Whoever reads it may have seen enough.
-            match std::io::stdout().write_all(shown.as_bytes()) {
-                Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
-                    return Err(error.into());
-                }
-                Ok(()) | Err(_) => {}
-            }
+            past::print(&shown)?;
             Ok(ExitCode::SUCCESS)
         }
         Err(Refusal { code, text }) => {
@@ -129,6 +122,6 @@ fn play_one(
     let told =
         backtest(&config.policy, source, &past.history, &mut |rows| progress.at(rows as u64, all));
     drop(progress);
-    let summary = Summary::of(&config.policy, &past.history, &told);
+    let summary = Summary::of(&config.policy, &source.scopes, &past.history, &told);
     Ok(Played { file, told, summary })
 }

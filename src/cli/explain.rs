@@ -6,12 +6,11 @@
 
 use std::io::Write as _;
 use std::process::ExitCode;
-use std::time::Duration;
 
-use serde::Deserialize;
+use reqwest::Method;
 
+use super::ask::{Failed, ServiceArgs};
 use super::paint::Paint;
-use super::{CANNOT_START, WRONG_USAGE};
 use crate::domain::explain::{Conversion, Explanation};
 
 mod text;
@@ -37,14 +36,8 @@ pub struct ExplainArgs {
     /// A transaction id, for deliveries without a conversion id
     #[arg(long, value_name = "ID", conflicts_with_all = ["rule", "labels"])]
     transaction: Option<String>,
-    /// Where the service is
-    #[arg(
-        long,
-        env = "POSTWATCH_URL",
-        default_value = "http://127.0.0.1:9467",
-        value_name = "URL"
-    )]
-    url: reqwest::Url,
+    #[command(flatten)]
+    service: ServiceArgs,
     /// Print JSON for scripts
     #[arg(long)]
     json: bool,
@@ -61,9 +54,6 @@ Examples:
 Exit codes: 0 it is explained · 1 the rule, group or conversion is not known · 2 wrong usage
 · 3 no postwatch answers there";
 
-/// The service answers from memory; what takes longer hangs.
-const ANSWERS_WITHIN: Duration = Duration::from_secs(20);
-
 fn label(text: &str) -> Result<(String, String), String> {
     match text.split_once('=') {
         Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
@@ -71,56 +61,28 @@ fn label(text: &str) -> Result<(String, String), String> {
     }
 }
 
-/// The part of a refusal that people read.
-#[derive(Deserialize)]
-struct Refused {
-    detail: String,
-}
-
 /// Asks once, and prints the answer.
 pub async fn run(args: &ExplainArgs) -> anyhow::Result<ExitCode> {
-    let (status, body) = match ask(args).await {
-        Ok(answer) => answer,
-        Err(why) => {
-            eprintln!(
-                "postwatch explain: no postwatch answers at {}: {why}; is it running? \
-                 --url names another address",
-                args.url
-            );
-            return Ok(ExitCode::from(CANNOT_START));
+    match ask(args).await {
+        Ok(body) => {
+            let shown = if args.json { body + "\n" } else { text_of(args, &body)? };
+            std::io::stdout().write_all(shown.as_bytes())?;
+            Ok(ExitCode::SUCCESS)
         }
-    };
-    if status.is_success() {
-        let shown = if args.json { body + "\n" } else { text_of(args, &body)? };
-        std::io::stdout().write_all(shown.as_bytes())?;
-        return Ok(ExitCode::SUCCESS);
+        Err(failed) => Ok(failed.end("explain")),
     }
-    let refused = serde_json::from_str::<Refused>(&body).map(|refused| refused.detail);
-    let why = refused.unwrap_or_else(|_| body.trim().to_owned());
-    eprintln!("postwatch explain: {why}");
-    Ok(ExitCode::from(match status.as_u16() {
-        404 => 1,
-        400 | 401 | 403 => WRONG_USAGE,
-        _ => CANNOT_START,
-    }))
 }
 
-async fn ask(args: &ExplainArgs) -> Result<(reqwest::StatusCode, String), reqwest::Error> {
-    let mut url = args.url.clone();
-    url.set_path(&format!("{}/api/v1/explain", url.path().trim_end_matches('/')));
+async fn ask(args: &ExplainArgs) -> Result<String, Failed> {
     let named = [
         ("rule", args.rule.as_ref()),
         ("conversion", args.conversion.as_ref()),
         ("transaction", args.transaction.as_ref()),
     ];
-    for (name, value) in named.into_iter().filter_map(|(name, value)| Some((name, value?))) {
-        url.query_pairs_mut().append_pair(name, value);
-    }
-    url.query_pairs_mut().extend_pairs(&args.labels);
-    let client = reqwest::Client::builder().timeout(ANSWERS_WITHIN).no_proxy().build()?;
-    let answer = client.get(url).send().await.map_err(reqwest::Error::without_url)?;
-    let status = answer.status();
-    Ok((status, answer.text().await.map_err(reqwest::Error::without_url)?))
+    let named = named.into_iter().filter_map(|(name, value)| Some((name, value?.as_str())));
+    let labels = args.labels.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+    let query: Vec<(&str, &str)> = named.chain(labels).collect();
+    args.service.ask(Method::GET, "/api/v1/explain", &query, None).await
 }
 
 fn text_of(args: &ExplainArgs, body: &str) -> anyhow::Result<String> {

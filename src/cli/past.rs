@@ -2,11 +2,12 @@
 //! history. And the rules that they play it to.
 
 use std::fs::File;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, ErrorKind, Write as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::WRONG_USAGE;
+use super::check::counted;
 use super::progress::Progress;
 use super::run::everflow;
 use crate::clock::Clock;
@@ -36,7 +37,11 @@ pub struct PastArgs {
 }
 
 fn duration(text: &str) -> Result<Duration, String> {
-    config::parse_duration(text).map_err(|(wrong, hint)| format!("{wrong}: {hint}"))
+    let duration =
+        config::parse_duration(text).map_err(|(wrong, hint)| format!("{wrong}: {hint}"))?;
+    let longest = export::LONGEST;
+    let too_long = || format!("more than {} are not played", config::write_duration(longest));
+    if duration <= longest { Ok(duration) } else { Err(too_long()) }
 }
 
 /// Why it cannot be played: what to print, and the exit code.
@@ -112,18 +117,20 @@ pub async fn read(
         }
     };
     match past.history.is_empty() {
-        true => Err(Refusal::usage(format!(
-            "{} holds no row that can be read{}",
-            past.name,
-            why(&past.reading)
-        ))),
+        true => Err(Refusal::usage(nothing(&past))),
         false => Ok(past),
     }
 }
 
-fn why(reading: &Reading) -> String {
-    let first = reading.first_rejected.as_ref();
-    first.map_or(String::new(), |(line, why)| format!("; line {line}: {why}"))
+/// Why there is nothing to play, and what to do.
+fn nothing(past: &Past) -> String {
+    let Past { name, reading, .. } = past;
+    match &reading.first_rejected {
+        Some((line, why)) => format!("no row of {name} can be read; line {line}: {why}"),
+        None if reading.rejected > 0 => format!("no row of {name} can be read"),
+        None if reading.is_cut => format!("{name} was cut within its first row: export it again"),
+        None => format!("{name} holds no rows: choose a time in which there were deliveries"),
+    }
 }
 
 fn from_file(path: &Path) -> Result<Past, Refusal> {
@@ -198,6 +205,34 @@ impl PageSink for Rows {
             }
         }
         true
+    }
+}
+
+/// What of a past was not played though it is there, a sentence each.
+pub fn left_out(reading: &Reading) -> Vec<String> {
+    let mut lines = Vec::new();
+    let rejected = counted(reading.rejected, "row");
+    if let Some((line, why)) = &reading.first_rejected {
+        lines.push(format!("{rejected} could not be read; the first is line {line}: {why}"));
+    } else if reading.rejected > 0 {
+        lines.push(format!("{rejected} could not be read"));
+    }
+    if reading.is_cut {
+        lines.push("the last line ends in the middle: the file was cut".to_owned());
+    }
+    lines
+}
+
+/// Says that so many rows are not the source's.
+pub fn outside(rows: usize) -> String {
+    format!("{} outside the `scopes` of the source: not played", counted(rows, "row"))
+}
+
+/// Prints a result. Whoever reads it may have seen enough.
+pub fn print(text: &str) -> std::io::Result<()> {
+    match std::io::stdout().write_all(text.as_bytes()) {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(error),
+        Ok(()) | Err(_) => Ok(()),
     }
 }
 

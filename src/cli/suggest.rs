@@ -2,7 +2,6 @@
 //! comments. Changes nothing.
 
 use std::fmt::Write as _;
-use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
@@ -21,9 +20,9 @@ const FROM: Duration = Duration::from_secs(14 * 86_400);
 
 /// Suggest thresholds that would have spoken rarely enough over the past
 ///
-/// Plays the past to each rule with a ladder of thresholds for its first condition, and prints
-/// the rules with the least strict one that would have fired at most so often. The evidence
-/// stands beside each in comments.
+/// Plays the past to each rule with a ladder of thresholds for the condition that says how bad it
+/// is, and prints the rules with the least strict one that would have fired at most so often. The
+/// evidence stands beside each in comments.
 #[derive(Debug, Clone, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub struct SuggestArgs {
@@ -62,7 +61,7 @@ fn per_week(text: &str) -> Result<f64, String> {
 pub async fn run(args: SuggestArgs) -> anyhow::Result<ExitCode> {
     match find(args).await {
         Ok(shown) => {
-            std::io::stdout().write_all(shown.as_bytes())?;
+            past::print(&shown)?;
             Ok(ExitCode::SUCCESS)
         }
         Err(Refusal { code, text }) => {
@@ -87,15 +86,23 @@ async fn find(mut args: SuggestArgs) -> Result<String, Refusal> {
     drop(progress);
     let (from, to) = past.history.span().unwrap_or_default();
     let length = shown_duration(to.since(from));
-    let head = format!(
+    let mut head = format!(
         "# Thresholds of {name} that would have spoken at most {} times a week, each level,\n\
          # over {} ({} to {} UTC, {length}).\n\
-         # Beside each threshold that was tried: how often it would have fired.\n",
+         # Beside each threshold that was tried: how often it would have fired by itself,\n\
+         # inhibited and muted alerts included.\n",
         args.at_most,
         past.name,
         written(from),
         written(to),
     );
+    for line in past::left_out(&past.reading) {
+        head += &format!("# {line}\n");
+    }
+    let outside = past.history.deliveries(&policy.scopes).rows_outside;
+    if outside > 0 {
+        head += &format!("# {}\n", past::outside(outside));
+    }
     Ok(head + &yaml(&config, &found))
 }
 
@@ -174,7 +181,9 @@ fn evidence(level: &Level, found: Option<&Suggestion>) -> Vec<String> {
         lines.push(format!("the worst when one fired: {}", number(condition.measure, worst)));
     }
     if found.chosen.is_none() {
-        lines.push("even the strictest speaks more often: as it was".to_owned());
+        lines.push(
+            "none is rare enough and no less strict than the level before: as it was".to_owned(),
+        );
     }
     lines
 }

@@ -7,6 +7,7 @@ use crate::domain::policy::{DaySpan, Inhibition, Mute};
 
 use super::decode::{Decoder, Entry, Fields, Shape};
 use super::routes::{Around, alert_labels, matches, timezone};
+use super::warnings;
 
 pub const INHIBITION: Shape =
     Shape { what: "an inhibition", known: &["if", "mute", "equal"], later: &[] };
@@ -33,14 +34,18 @@ pub fn inhibitions(d: &mut Decoder<'_>, root: &Fields<'_>, around: &Around<'_>) 
         if let Some(fields) = d.map(item, &INHIBITION) {
             let when = d.required(&fields, "if", "if: { rule: network-wide }");
             let mute = d.required(&fields, "mute", "mute: { severity: warning }");
-            found.push(Inhibition {
+            let inhibition = Inhibition {
                 when: when.map(|entry| matches(d, entry, around)).unwrap_or_default(),
                 mute: mute.map(|entry| matches(d, entry, around)).unwrap_or_default(),
                 equal: fields
                     .get("equal")
                     .map(|entry| alert_labels(d, entry, around))
                     .unwrap_or_default(),
-            });
+            };
+            if when.is_some() && mute.is_some() {
+                warnings::of_inhibition(d, fields.at, &inhibition);
+            }
+            found.push(inhibition);
         }
         d.enter("");
     }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::domain::policy::{Matches, Route, SourcePolicy};
+use crate::domain::policy::{Inhibition, Matches, Route, SourcePolicy};
 use crate::domain::rules::{Condition, Glob, Level, Measure, Op, Rule, Threshold};
 
 use super::decode::{Decoder, Fields};
@@ -183,6 +183,16 @@ pub fn of_rules(d: &mut Decoder<'_>, root: &Fields<'_>, rules: &[Rule]) {
             let message = format!("rule \"{}\": `{}` says the same", rule.name, other.name);
             d.warn(*at, message, "remove one of them");
         }
+    }
+}
+
+/// Of two alerts that an inhibition means both ways neither explains the other.
+pub fn of_inhibition(d: &mut Decoder<'_>, at: Place, inhibition: &Inhibition) {
+    let Inhibition { when, mute, .. } = inhibition;
+    if covers(when, mute) && covers(mute, when) {
+        let hint = "name in `if` the rule that explains: `if: { rule: host-down }`, and in `mute` \
+                    what it explains";
+        d.warn(at, "`if` and `mute` mean the same alerts: it holds back nothing", hint);
     }
 }
 

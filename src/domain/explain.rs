@@ -14,9 +14,14 @@ mod delivery;
 mod groups;
 mod messages;
 mod sees;
+mod standing;
 
 pub use delivery::{Conversion, DeliveryLife, GroupOfDelivery, Which, explain_deliveries};
 pub use groups::explain_rule;
+pub use messages::Desk;
+pub use standing::{
+    AlertStanding, SilenceStanding, Standing, receivers, silences, standing, standing_alerts,
+};
 
 /// What is asked about: a rule, and labels that its groups must have.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -169,6 +174,11 @@ pub enum Gate {
     CatchingUp,
     Inhibited {
         by: String,
+    },
+    Silenced {
+        /// The silence's id.
+        by: String,
+        until: At,
     },
     Muted {
         by: String,

@@ -11,6 +11,8 @@ pub mod gate;
 pub mod labels;
 pub mod plan;
 pub mod reroute;
+pub mod sample;
+pub mod wording;
 
 /// One message to one receiver, as the outbox keeps it until the channel took it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -20,6 +22,8 @@ pub struct Notice {
     pub receiver: String,
     /// Names the batch: all notices of one batch and receiver share a thread.
     pub batch: String,
+    /// What its alerts were gathered by, `(label, value)`.
+    pub group: Vec<(String, String)>,
     pub reason: NoticeReason,
     pub created_at: Timestamp,
     /// IANA zone in which the message writes times.

@@ -23,6 +23,19 @@ const LONGEST_WAIT: Duration = Duration::from_secs(10 * 60);
 /// A channel that asks for more is tried again after this.
 const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(30 * 60);
 
+/// A thread stays for as long after its batch: what ended is told again for a while
+/// to those who might have missed it.
+pub const THREADS_LINGER: Duration = Duration::from_secs(15 * 60);
+
+/// What a channel needs to go on in a batch's thread.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeptThread {
+    /// In the channel's own form.
+    pub text: String,
+    /// Set once its batch is over and nothing of it waits.
+    pub finished_at: Option<Timestamp>,
+}
+
 /// A notice in the outbox.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Outgoing {
@@ -172,6 +185,7 @@ mod tests {
                 id: "1".into(),
                 receiver: "ops".into(),
                 batch: "1".into(),
+                group: Vec::new(),
                 reason: NoticeReason::First,
                 created_at: failed_at,
                 timezone: "UTC".into(),

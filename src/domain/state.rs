@@ -13,8 +13,9 @@ use super::delivery::Identity;
 use super::dims::{DimsId, DimsRecord};
 use super::facts::{Entry, Facts, PostbackState};
 use super::notify::plan::{Batch, BatchKey};
-use super::outgoing::Outgoing;
+use super::outgoing::{KeptThread, Outgoing};
 use super::policy::Policy;
+use super::silence::{Silence, SilenceId, Silences};
 use super::time::Timestamp;
 use super::window::Windows;
 use super::window::group::Group;
@@ -110,7 +111,11 @@ pub enum Record {
     Thread {
         receiver: String,
         batch: String,
-        thread: Option<String>,
+        thread: Option<KeptThread>,
+    },
+    Silence {
+        id: SilenceId,
+        silence: Option<Box<Silence>>,
     },
 }
 
@@ -138,7 +143,8 @@ pub struct State {
     pub batches: BTreeMap<BatchKey, Batch>,
     pub outbox: BTreeMap<u64, Outgoing>,
     /// By (receiver, batch).
-    pub threads: BTreeMap<(String, String), String>,
+    pub threads: BTreeMap<(String, String), KeptThread>,
+    pub silences: Silences,
     /// The number of the last commit.
     pub commit: u64,
     /// The wall clock at the last tick, and the time that had passed by then since
@@ -252,6 +258,9 @@ impl State {
             Record::Outgoing { number, outgoing } => set(&mut self.outbox, number, outgoing),
             Record::Thread { receiver, batch, thread } => {
                 set(&mut self.threads, (receiver, batch), thread);
+            }
+            Record::Silence { id, silence } => {
+                set(&mut self.silences, id, silence.map(|silence| *silence));
             }
         }
     }

@@ -12,8 +12,9 @@ use super::delivery::{Delivery, Row};
 use super::facts::{Entry, PostbackState};
 use super::notify::gate::explains_still;
 use super::notify::plan::{self, BatchKey};
-use super::outgoing::{Outcome, Outgoing};
+use super::outgoing::{Outcome, Outgoing, THREADS_LINGER};
 use super::policy::{Policy, SourcePolicy};
+use super::silence::{Refused, SilenceId, Wish};
 use super::state::{Changes, DeliveryText, Record, State};
 use super::time::Timestamp;
 
@@ -23,6 +24,7 @@ pub(super) mod evaluation;
 mod reads;
 mod sends;
 mod sight;
+mod silences;
 
 /// What a turn is about.
 pub enum News<'a> {
@@ -54,6 +56,8 @@ pub enum News<'a> {
     Resend { numbers: &'a [u64] },
     /// The outbox tried a notice.
     Settled { number: u64, outcome: Outcome },
+    /// Somebody wants a silence, or wants it no more; the tally has the answer.
+    Silence { wish: &'a Wish },
     /// Time passed. `uptime` is counted by a clock that nobody sets.
     Tick { uptime: Duration },
 }
@@ -95,6 +99,10 @@ pub struct Tally {
     pub rules: Vec<RuleTally>,
     /// Alerts whose status changed, when, and each as it stood then, in order.
     pub alerts: Vec<(Timestamp, Alert)>,
+    /// What became of a wish for a silence.
+    pub silence: Option<Result<SilenceId, Refused>>,
+    /// Silences that have matched nothing for a day, each told once.
+    pub unused_silences: Vec<SilenceId>,
 }
 
 /// What judging a rule came to.
@@ -181,7 +189,9 @@ impl Turn<'_> {
             News::Sending { number } => self.begin_try(number),
             News::Resend { numbers } => self.send_again(numbers),
             News::Settled { number, outcome } => self.settle(number, outcome),
+            News::Silence { wish } => self.silence(wish),
             News::Tick { uptime } => {
+                self.look_at_silences();
                 self.note_step(uptime);
                 self.judge_sights();
             }
@@ -245,6 +255,7 @@ impl Turn<'_> {
             self.policy,
             &catching_up,
             &state.alerts,
+            &state.silences,
             &mut state.batches,
             &mut self.batches,
         );
@@ -273,21 +284,31 @@ impl Turn<'_> {
         });
     }
 
-    /// A thread is needed as long as its batch or one of its notices is.
+    /// A thread is needed as long as its batch or one of its notices is, and a little
+    /// longer.
     fn forget_finished_threads(&mut self) {
-        let state = &mut *self.state;
+        let (state, now) = (&mut *self.state, self.now);
+        let batches = state.batches.values().map(|batch| batch.id.as_str());
+        let waiting = state.outbox.values().flat_map(|outgoing| outgoing.told_batches());
+        let open: BTreeSet<&str> = batches.chain(waiting).collect();
         let records = &mut self.changes.records;
-        state.threads.retain(|(receiver, batch), _| {
-            let is_open = state.batches.values().any(|open| open.id == *batch)
-                || state.outbox.values().any(|one| one.told_batches().any(|of| of == batch));
-            if !is_open {
+        state.threads.retain(|(receiver, batch), thread| {
+            let finished_at = match thread.finished_at {
+                _ if open.contains(batch.as_str()) => None,
+                // From a moment to come the clock has been set back since.
+                Some(at) if at <= now => Some(at),
+                Some(_) | None => Some(now),
+            };
+            let stays = finished_at.is_none_or(|at| now.since(at) < THREADS_LINGER);
+            if thread.finished_at != finished_at || !stays {
+                thread.finished_at = finished_at;
                 records.push(Record::Thread {
                     receiver: receiver.clone(),
                     batch: batch.clone(),
-                    thread: None,
+                    thread: stays.then(|| thread.clone()),
                 });
             }
-            is_open
+            stays
         });
     }
 

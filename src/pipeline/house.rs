@@ -48,7 +48,9 @@ impl House {
 impl<S: Store + 'static> Keeper<S> {
     pub(super) fn tick(&mut self) {
         let uptime = self.clock.passed(self.began);
-        self.turn(News::Tick { uptime }).ok();
+        if let Ok(tally) = self.turn(News::Tick { uptime }) {
+            self.warn_of_unused_silences(&tally);
+        }
         let now = self.clock.now();
         if is_due(self.house.looked_at, CONDITION_EVERY, now) {
             self.house.looked_at = now;

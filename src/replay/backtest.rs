@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use super::history::{History, Switch};
 use super::{Player, Told};
-use crate::domain::alert::builtin::blind_after;
 use crate::domain::policy::{Policy, SourcePolicy};
 use crate::domain::time::Timestamp;
 
@@ -52,8 +51,7 @@ pub fn backtest(
             break;
         }
     }
-    // What was decided is still told, but nothing new is judged.
-    run.player.pass(now + longest_wait.min(blind_after(source)));
+    run.player.wind_up(now + longest_wait);
     run.player.finish()
 }
 

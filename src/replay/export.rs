@@ -4,6 +4,7 @@
 //! message.
 
 use std::io::BufRead;
+use std::time::Duration;
 
 use super::history::History;
 use crate::domain::delivery::Row;
@@ -12,9 +13,16 @@ use crate::source::RowError;
 use crate::source::everflow::wire;
 
 mod csv_file;
+mod lines;
+mod records;
+
+use lines::{LineEnd, Lines};
 
 /// Rows outside these years are wrong, and would make a history without an end.
 const YEARS: std::ops::Range<i64> = 946_684_800..4_102_444_800;
+
+/// The longest history that is played: a year, and what it is compared with.
+pub const LONGEST: Duration = Duration::from_secs(400 * 86_400);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Format {
@@ -33,6 +41,8 @@ pub struct Reading {
     pub first_rejected: Option<(usize, String)>,
     /// The last line ends in the middle: the file was cut.
     pub is_cut: bool,
+    /// The earliest and the latest `timestamp`, each with its line.
+    pub span: Option<((Timestamp, usize), (Timestamp, usize))>,
 }
 
 /// Why nothing of a file can be used.
@@ -46,6 +56,14 @@ pub enum ExportError {
 }
 
 impl Reading {
+    fn take(&mut self, line: usize, row: &Row<'_>, history: &mut History) {
+        history.add(row);
+        self.rows += 1;
+        let moment = (row.timestamp, line);
+        let (first, last) = self.span.get_or_insert((moment, moment));
+        (*first, *last) = (moment.min(*first), moment.max(*last));
+    }
+
     fn reject(&mut self, line: usize, error: impl FnOnce() -> String) {
         self.rejected += 1;
         self.first_rejected.get_or_insert_with(|| (line, error()));
@@ -63,8 +81,27 @@ pub fn read(
         Format::Lines => read_lines(file, history, progress)?,
         Format::Csv => csv_file::read(file, history, progress)?,
     };
+    refuse_ages(&reading)?;
     history.sort();
     Ok(reading)
+}
+
+/// One wrong time makes a history of years, of which each ten seconds are judged.
+fn refuse_ages(reading: &Reading) -> Result<(), ExportError> {
+    let Some(((first, first_line), (last, last_line))) = reading.span else { return Ok(()) };
+    if last.since(first) <= LONGEST {
+        return Ok(());
+    }
+    let days = |of: Duration| of.as_secs() / 86_400;
+    let date = |at: Timestamp| at.to_string()[..10].to_owned();
+    Err(ExportError::Unusable(format!(
+        "its rows span {} days, from {} (line {first_line}) to {} (line {last_line}), and {} at \
+         most are played: remove the row whose time is wrong, or export a shorter time",
+        days(last.since(first)),
+        date(first),
+        date(last),
+        days(LONGEST),
+    )))
 }
 
 /// What the file is, by its name, or by its first character.
@@ -76,37 +113,29 @@ pub fn format(name: &str, begin: &[u8]) -> Format {
 }
 
 fn read_lines(
-    mut file: impl BufRead,
+    file: impl BufRead,
     history: &mut History,
     progress: &mut dyn FnMut(u64),
 ) -> Result<Reading, ExportError> {
-    let (mut reading, mut line, mut number, mut bytes) = (Reading::default(), Vec::new(), 0, 0);
-    loop {
-        line.clear();
-        let read = file.read_until(b'\n', &mut line)?;
-        if read == 0 {
-            return Ok(reading);
-        }
-        number += 1;
-        bytes += read as u64;
-        let is_ended = line.last() == Some(&b'\n');
-        let json = line.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&line).trim_ascii();
-        if number == 1 {
+    let (mut reading, mut lines, mut text) = (Reading::default(), Lines::new(file), Vec::new());
+    while let Some(line) = lines.next(text)? {
+        let json = line.text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&line.text).trim_ascii();
+        if line.number == 1 {
             refuse_document(json)?;
         }
-        match wire::row(json).and_then(in_these_years) {
+        let row = if line.end == LineEnd::TooLong { b"" } else { json };
+        match wire::row(row).and_then(in_these_years) {
             _ if json.is_empty() => {}
-            Ok(row) => {
-                history.add(&row);
-                reading.rows += 1;
-            }
-            Err(_) if !is_ended => reading.is_cut = true,
-            Err(error) => reading.reject(number, || error.to_string()),
+            Ok(row) => reading.take(line.number, &row, history),
+            Err(_) if line.end == LineEnd::Cut => reading.is_cut = true,
+            Err(error) => reading.reject(line.number, || error.to_string()),
         }
-        if number % 4_096 == 0 {
-            progress(bytes);
+        if line.number % 4_096 == 0 {
+            progress(lines.bytes());
         }
+        text = line.text;
     }
+    Ok(reading)
 }
 
 /// The report's answer is no export: it holds a thousand rows at most.
@@ -162,14 +191,44 @@ mod tests {
         let why = "timestamp or last_attempt is no time between the years 2000 and 2100";
         check(lines, &format!("{old}\n{ROW}\n"), 1, Some((1, why)), false);
         check(lines, "", 0, None, false);
+        let long = format!("{{\"payload\": \"{}\"}}", "x".repeat(wire::MAX_ROW));
+        let why = "the row is longer than 1 MiB";
+        check(lines, &format!("{ROW}\n{long}\n{ROW}\n"), 2, Some((2, why)), false);
+        check(lines, &format!("{long}\n{ROW}"), 1, Some((1, why)), false);
     }
 
     #[test]
     fn a_whole_document_is_no_export() {
-        for text in ["{\"pixels\": []}", "[{}]", "{\n  \"pixels\": []\n}"] {
+        let long = format!("{{\"pixels\":[{}", "1,".repeat(wire::MAX_ROW));
+        for text in ["{\"pixels\": []}", "[{}]", "{\n  \"pixels\": []\n}", &long] {
             let read = read(Format::Lines, text.as_bytes(), &mut History::default(), &mut |_| {});
-            assert!(matches!(read, Err(ExportError::Unusable(_))), "{text}");
+            let begin = &text[..text.len().min(40)];
+            assert!(matches!(read, Err(ExportError::Unusable(_))), "{begin}");
         }
+    }
+
+    #[test]
+    fn rows_that_are_years_apart_are_refused_with_their_lines() {
+        let of = |day: i64| ROW.replace("1700000000", &(1_700_000_000 + day * 86_400).to_string());
+        let check = |days: &[i64], expected: Option<&str>| {
+            let text: Vec<String> = days.iter().map(|day| of(*day)).collect();
+            let read = read(
+                Format::Lines,
+                text.join("\n").as_bytes(),
+                &mut History::default(),
+                &mut |_| {},
+            );
+            let error = read.err().map(|error| error.to_string());
+            assert_eq!(error.as_deref(), expected, "{days:?}");
+        };
+        check(&[3, 400, 0, 400], None);
+        check(
+            &[3, 0, 401, 2],
+            Some(
+                "its rows span 401 days, from 2023-11-14 (line 2) to 2024-12-19 (line 3), and \
+                 400 at most are played: remove the row whose time is wrong, or export a shorter time",
+            ),
+        );
     }
 
     #[test]

@@ -8,7 +8,8 @@ use std::hash::{Hash, Hasher};
 use hashbrown::HashTable;
 use siphasher::sip::SipHasher13;
 
-use crate::domain::delivery::{Row, conversion_number};
+use crate::domain::delivery::{Fold, Row, conversion_number};
+use crate::domain::policy::Scope;
 use crate::domain::reason::Reason;
 use crate::domain::rules::Label;
 use crate::domain::time::Timestamp;
@@ -36,6 +37,21 @@ struct Compact {
     is_active: bool,
 }
 
+impl Compact {
+    fn fold(&self) -> Fold {
+        Fold {
+            last_attempt: self.last_attempt,
+            timestamp: self.timestamp,
+            failed_attempts: self.failed_attempts,
+            is_success: self.is_success,
+        }
+    }
+
+    fn has_failed(&self) -> bool {
+        !self.is_success || self.failed_attempts > 0
+    }
+}
+
 /// What a rule can tell of a row's labels and texts, and one row that has them.
 struct Shape {
     row: Row<'static>,
@@ -45,6 +61,26 @@ struct Shape {
 }
 
 impl Shape {
+    /// Of several names the newest is kept.
+    fn rename(&mut self, row: &Row<'_>) {
+        fn names<'n>(row: &'n Row<'_>) -> (bool, Timestamp, &'n str, &'n str) {
+            let has_names = !(row.offer_name.is_empty() && row.affiliate_name.is_empty());
+            (has_names, row.timestamp, &row.offer_name, &row.affiliate_name)
+        }
+        if names(row) <= names(&self.row) {
+            return;
+        }
+        self.row.timestamp = row.timestamp;
+        for (known, new) in [
+            (&mut self.row.offer_name, &row.offer_name),
+            (&mut self.row.affiliate_name, &row.affiliate_name),
+        ] {
+            if known != new {
+                *known = Cow::Owned(new.clone().into_owned());
+            }
+        }
+    }
+
     fn fits(&self, labels: &[(Label, String)]) -> bool {
         let row = &self.row;
         labels.iter().all(|(label, value)| match label {
@@ -60,6 +96,17 @@ impl Shape {
             Label::Source => true,
         })
     }
+}
+
+/// What the rows of a history add up to.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Deliveries {
+    pub all: usize,
+    /// Those that failed at least once, and those that still do.
+    pub failed: usize,
+    pub failing: usize,
+    /// Rows that no scope of the source takes in.
+    pub rows_outside: usize,
 }
 
 /// A moment from which on a postback was on or off.
@@ -88,9 +135,27 @@ impl History {
         });
     }
 
-    /// Puts the rows in order. Those of one moment stay as they came.
+    /// Puts the rows in an order that does not depend on how they came.
     pub fn sort(&mut self) {
-        self.rows.sort_by_key(|row| row.timestamp);
+        let ranks = self.ranks();
+        self.rows.sort_unstable_by_key(|row| {
+            (row.timestamp, row.fold(), row.id, ranks[row.shape as usize], row.is_active)
+        });
+    }
+
+    /// By the place of a shape: its place among all by its labels.
+    fn ranks(&self) -> Vec<u32> {
+        let labels = |&place: &u32| {
+            let Shape { row, host, reason, is_suspect } = &self.shapes[place as usize];
+            let ids = (row.affiliate, row.offer, row.postback, row.event);
+            let kind = (&row.delivery_method, &row.postback_level, &row.postback_type);
+            (ids, host, *reason, *is_suspect, kind)
+        };
+        let mut places: Vec<u32> = (0u32..).take(self.shapes.len()).collect();
+        places.sort_by(|one, other| labels(one).cmp(&labels(other)));
+        let mut ranks = vec![0; places.len()];
+        (0u32..).zip(places).for_each(|(rank, place)| ranks[place as usize] = rank);
+        ranks
     }
 
     pub fn len(&self) -> usize {
@@ -108,15 +173,36 @@ impl History {
         Some((first, last))
     }
 
-    /// How many of its rows failed at least once, and of those how many still do.
-    pub fn failures(&self) -> (usize, usize) {
-        let failed = || self.rows.iter().filter(|row| !row.is_success || row.failed_attempts > 0);
-        (failed().count(), failed().filter(|row| !row.is_success).count())
+    /// How many deliveries its rows within `scopes` tell of: several rows of one are
+    /// folded, as the service folds them.
+    pub fn deliveries(&self, scopes: &[Scope]) -> Deliveries {
+        let is_inside = |shape: &Shape| {
+            scopes.iter().any(|scope| scope.contains(shape.row.offer, shape.row.affiliate))
+        };
+        let inside: Vec<bool> = self.shapes.iter().map(is_inside).collect();
+        let mut known: HashMap<(u64, u64, Option<u64>), (Fold, bool)> = HashMap::new();
+        let mut counted = Deliveries::default();
+        for row in &self.rows {
+            if !inside[row.shape as usize] {
+                counted.rows_outside += 1;
+                continue;
+            }
+            let of = &self.shapes[row.shape as usize].row;
+            let event = (!row.has_conversion).then_some(of.event);
+            let (newest, has_failed) =
+                known.entry((of.postback, row.id, event)).or_insert((row.fold(), false));
+            *newest = row.fold().max(*newest);
+            *has_failed |= row.has_failed();
+        }
+        counted.all = known.len();
+        counted.failed = known.values().filter(|(_, has_failed)| *has_failed).count();
+        counted.failing = known.values().filter(|(newest, _)| !newest.is_success).count();
+        counted
     }
 
     /// When each row that failed began to, in order.
     pub fn failed_at(&self) -> impl Iterator<Item = Timestamp> + '_ {
-        let failed = self.rows.iter().filter(|row| !row.is_success || row.failed_attempts > 0);
+        let failed = self.rows.iter().filter(|row| row.has_failed());
         failed.map(|row| row.timestamp)
     }
 
@@ -130,7 +216,7 @@ impl History {
     ) -> Option<Timestamp> {
         let fits: Vec<bool> = self.shapes.iter().map(|shape| shape.fits(labels)).collect();
         let rows = &self.rows[self.until(after)..self.until(until)];
-        let mut failed = rows.iter().filter(|row| !row.is_success || row.failed_attempts > 0);
+        let mut failed = rows.iter().filter(|row| row.has_failed());
         failed.find(|row| fits[row.shape as usize]).map(|row| row.timestamp)
     }
 
@@ -216,6 +302,7 @@ impl History {
                 && has_same_labels(&shape.row, row)
         };
         if let Some(&place) = self.by_labels.find(hash, same) {
+            self.shapes[place as usize].rename(row);
             return place;
         }
         let place = u32::try_from(self.shapes.len()).expect("fewer than 4 billion");

@@ -97,18 +97,19 @@ impl Player {
         self.pass(now);
         let Some(source) = self.replay.source(source).cloned() else { return };
         let Some(track) = self.tracks.get_mut(&source.name) else { return };
+        let scopes = &track.scopes;
+        let in_scopes =
+            |row: &Row<'_>| scopes.iter().any(|of| of.contains(row.offer, row.affiliate));
+        let rows = rows.into_iter().filter(in_scopes);
         let from = track.at;
         if until <= from {
             // Nothing is judged: what came waits for a poll that judges.
-            track.arrivals.take(&source, Timestamp(i64::MIN), rows.into_iter());
+            track.arrivals.take(&source, Timestamp(i64::MIN), rows);
             return;
         }
         track.at = until;
         let seen_at = std::mem::take(&mut track.is_missed).then_some(now);
-        let scopes = &track.scopes;
-        let in_scopes =
-            |row: &Row<'_>| scopes.iter().any(|of| of.contains(row.offer, row.affiliate));
-        let due = track.arrivals.take(&source, until, rows.into_iter().filter(in_scopes));
+        let due = track.arrivals.take(&source, until, rows);
         self.read_moments(&source, from, until, seen_at, due);
         self.replay.send();
     }
@@ -130,6 +131,11 @@ impl Player {
     /// Lets time pass: messages are planned when they are due, and taken at once.
     pub fn pass(&mut self, to: Timestamp) {
         self.replay.pass(to);
+    }
+
+    /// The history is over: what was decided is still told until `to`, and nothing else.
+    pub fn wind_up(&mut self, to: Timestamp) {
+        self.replay.wind_up(to);
     }
 
     /// What is known by now.

@@ -81,16 +81,52 @@ pub fn suggest(
         let chosen = loud.map_or(0, |place| place + 1);
         Some(Suggestion { condition, chosen: (chosen < tried.len()).then_some(chosen), tried })
     };
-    let rules = policy.rules.iter();
-    rules.map(|rule| rule.levels.iter().map(|of| level(rule, of)).collect()).collect()
+    let of_rule = |rule: &Rule| {
+        let mut found: Vec<_> = rule.levels.iter().map(|of| level(rule, of)).collect();
+        keep_order(rule, &mut found);
+        found
+    };
+    policy.rules.iter().map(of_rule).collect()
 }
 
-/// The first condition that gets stricter as its number rises.
+/// A level is no less strict than the one before it: else that one would never speak.
+fn keep_order(rule: &Rule, found: &mut [Option<Suggestion>]) {
+    let mut before: Option<(Measure, f64)> = None;
+    for (level, found) in rule.levels.iter().zip(found) {
+        let Some(found) = found else { continue };
+        let condition = level.conditions[found.condition];
+        if let (Some(chosen), Some((measure, floor))) = (found.chosen, before)
+            && measure == condition.measure
+        {
+            let mut tried = found.tried.iter().skip(chosen);
+            found.chosen = tried.position(|one| one.threshold >= floor).map(|more| chosen + more);
+        }
+        let number = found.chosen.map(|chosen| found.tried[chosen].threshold);
+        before = number.or(condition.threshold.number()).map(|number| (condition.measure, number));
+    }
+}
+
+/// The first condition that gets stricter as its number rises; one that says how bad
+/// it is before one that says how many it is about.
 fn main_condition(level: &Level) -> Option<usize> {
-    level.conditions.iter().position(|condition| {
+    let rises = |condition: &&Condition| {
         matches!(condition.op, Op::Ge | Op::Gt)
             && condition.threshold.number().is_some_and(|number| number > 0.0)
-    })
+    };
+    let is_breadth = |condition: &Condition| {
+        matches!(
+            condition.measure,
+            Measure::Deliveries
+                | Measure::Conversions
+                | Measure::Hosts
+                | Measure::Affiliates
+                | Measure::Offers
+                | Measure::Postbacks
+        )
+    };
+    let conditions = level.conditions.iter().enumerate();
+    let rising = conditions.filter(|(_, condition)| rises(condition));
+    rising.min_by_key(|(place, condition)| (is_breadth(condition), *place)).map(|(place, _)| place)
 }
 
 /// Candidates around the condition's own threshold, each a number that a person would
@@ -131,4 +167,69 @@ fn candidate(rule: &Rule, level: &Level, condition: usize, threshold: f64) -> Ru
 
 fn name(rule: &Rule, level: &Level, threshold: f64) -> String {
     format!("{} {} {threshold}", rule.name, level.severity)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::rules::Severity;
+
+    fn condition(measure: Measure, number: f64) -> Condition {
+        Condition { measure, op: Op::Ge, threshold: Threshold::Number(number) }
+    }
+
+    #[test]
+    fn what_says_how_bad_it_is_varies() {
+        let check = |measures: &[Measure], expected: Option<usize>| {
+            let conditions = measures.iter().map(|measure| condition(*measure, 3.0)).collect();
+            let level = Level { severity: Severity::Warning, conditions };
+            assert_eq!(main_condition(&level), expected, "{measures:?}");
+        };
+        check(&[Measure::Affiliates, Measure::Failures, Measure::FailureRate], Some(1));
+        check(&[Measure::FailureRate, Measure::Failures], Some(0));
+        check(&[Measure::Hosts, Measure::Affiliates], Some(0));
+        check(&[], None);
+    }
+
+    #[test]
+    fn a_level_is_no_less_strict_than_the_one_before() {
+        let check = |numbers: [f64; 2], chosen: [Option<usize>; 2], expected: Option<usize>| {
+            let level = |(severity, number)| Level {
+                severity,
+                conditions: vec![condition(Measure::Streak, number)],
+            };
+            let rule = Rule {
+                name: "near".into(),
+                summary: None,
+                matches: std::collections::BTreeMap::new(),
+                per: Vec::new(),
+                over: Duration::ZERO,
+                levels: [Severity::Warning, Severity::Critical]
+                    .into_iter()
+                    .zip(numbers)
+                    .map(level)
+                    .collect(),
+                hold_for: Duration::ZERO,
+                keep_firing_for: Duration::ZERO,
+                labels: std::collections::BTreeMap::new(),
+                runbook: None,
+            };
+            let tried = |threshold| Tried { threshold, fired: 0, worst: None };
+            let found = |chosen| {
+                Some(Suggestion {
+                    condition: 0,
+                    tried: [2.0, 4.0, 6.0].map(tried).to_vec(),
+                    chosen,
+                })
+            };
+            let mut found = chosen.map(found);
+            keep_order(&rule, &mut found);
+            let got = found[1].as_ref().and_then(|found| found.chosen);
+            assert_eq!(got, expected, "{numbers:?} {chosen:?}");
+        };
+        check([2.0, 4.0], [Some(0), Some(1)], Some(1));
+        check([2.0, 4.0], [Some(2), Some(1)], Some(2));
+        check([5.0, 8.0], [None, Some(0)], Some(2));
+        check([7.0, 8.0], [None, Some(0)], None);
+    }
 }

@@ -161,7 +161,19 @@ impl Collector {
         });
     }
 
+    /// Alerts of one moment in the order of their keys, so that the order of rows
+    /// makes no difference.
     pub(super) fn finish(self) -> Told {
-        self.told
+        let Told { alerts, mut messages } = self.told;
+        let mut alerts: Vec<(usize, ToldAlert)> = alerts.into_iter().enumerate().collect();
+        alerts.sort_by(|(_, one), (_, other)| {
+            (one.fired_at, &one.key).cmp(&(other.fired_at, &other.key))
+        });
+        let places: HashMap<usize, usize> =
+            alerts.iter().enumerate().map(|(place, (before, _))| (*before, place)).collect();
+        for place in messages.iter_mut().flat_map(|message| &mut message.alerts) {
+            *place = places[place];
+        }
+        Told { alerts: alerts.into_iter().map(|(_, alert)| alert).collect(), messages }
     }
 }

@@ -192,6 +192,7 @@ fn record_key(record: &Record) -> Vec<u8> {
         Record::Thread { receiver, batch, .. } => {
             put(&mut key, b't', &[receiver.as_bytes(), batch.as_bytes()]);
         }
+        Record::Silence { id, .. } => put(&mut key, b's', &[id.0.as_bytes()]),
     }
     key
 }
@@ -212,5 +213,6 @@ fn is_removal(record: &Record) -> bool {
             | Record::Batch { batch: None, .. }
             | Record::Outgoing { outgoing: None, .. }
             | Record::Thread { thread: None, .. }
+            | Record::Silence { silence: None, .. }
     )
 }

@@ -56,6 +56,18 @@ pub async fn guard(Shared(is_loopback): Shared<bool>, request: Request, next: Ne
     response
 }
 
+/// Refuses whoever asks from beyond this machine.
+pub async fn only_loopback(
+    Shared(is_loopback): Shared<bool>,
+    request: Request,
+    next: Next,
+) -> Response {
+    match is_loopback {
+        true => next.run(request).await,
+        false => not_from_afar().into_response(),
+    }
+}
+
 /// Whether no page of another address asks: browsers name the asking page's origin
 /// with everything that changes something, and other programs have none.
 fn is_our_own_page(headers: &HeaderMap) -> bool {

@@ -16,6 +16,7 @@ mod headline;
 mod outbox;
 mod postbacks;
 mod refused;
+mod silences;
 mod sources;
 mod words;
 
@@ -47,6 +48,7 @@ pub fn page(
                 @if let Some(refusal) = refusal { (refused::banner(now, refusal)) }
                 main {
                     (alerts::section(now, policy, state))
+                    (silences::section(now, state))
                     (sources::section(now, policy, state))
                     (failing::section(now, policy, state))
                     (postbacks::section(now, policy, state))

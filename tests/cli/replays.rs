@@ -143,11 +143,31 @@ async fn wrong_files_are_told_with_the_right_exit_code() {
     std::fs::write(place.path("rows.ndjson"), export()).expect("the folder is ours");
     std::fs::write(place.path("none.csv"), "a,b\n1,2\n").expect("the folder is ours");
     std::fs::write(place.path("wrong.yaml"), "rules: 5").expect("the folder is ours");
+    let header = "conversion_id,offer,affiliate,pixel,timestamp,is_success\n";
+    let ages = row(1, 0, true) + "\n" + &row(2, -500 * 86_400, true);
+    for (name, text) in [
+        ("empty.csv", ""),
+        ("empty.ndjson", "\n"),
+        ("header.csv", header),
+        ("cut.csv", &format!("{header}a,1,2")),
+        ("bad.csv", &format!("{header}a,1,2,3,now,1\n")),
+        ("ages.ndjson", &ages),
+    ] {
+        std::fs::write(place.path(name), text).expect("the folder is ours");
+    }
     let two = RULES.replace("sources: [", "sources: [{ name: other, api_key: x }, ");
     std::fs::write(place.path("two.yaml"), two).expect("the folder is ours");
     for (words, code, expected) in [
         ("backtest --export missing.ndjson", 2, "missing.ndjson cannot be read"),
         ("backtest --export none.csv", 2, "it has no column `pixel_id`"),
+        ("backtest --export empty.csv", 2, "empty.csv holds no rows: choose a time"),
+        ("backtest --export empty.ndjson", 2, "empty.ndjson holds no rows: choose a time"),
+        ("backtest --export header.csv", 2, "header.csv holds no rows: choose a time"),
+        ("suggest --export empty.csv", 2, "empty.csv holds no rows: choose a time"),
+        ("backtest --export cut.csv", 2, "cut.csv was cut within its first row"),
+        ("backtest --export bad.csv", 2, "no row of bad.csv can be read; line 2: timestamp"),
+        ("backtest --export ages.ndjson", 2, "2024-10-17 (line 2) to 2026-03-01 (line 1)"),
+        ("backtest --from 401d", 2, "more than 400d are not played"),
         ("backtest", 2, "name a past"),
         ("backtest --rules missing.yaml --export rows.ndjson", 2, "missing.yaml cannot be read"),
         ("backtest --rules wrong.yaml --export rows.ndjson", 1, "wrong.yaml:1:1"),
@@ -178,6 +198,36 @@ async fn rows_that_cannot_be_read_stop_nothing_and_are_told() {
 }
 
 #[tokio::test]
+async fn several_rows_of_one_delivery_are_one_and_what_was_not_played_is_told() {
+    let place = Place::new(&RULES.replace("api_key:", "scopes: { affiliates: [7] }, api_key:"));
+    let of_others = export().replace("\"affiliate_id\":7", "\"affiliate_id\":8");
+    let rows = [export(), export(), of_others, "nonsense\n".to_owned()].concat();
+    std::fs::write(place.path("rows.ndjson"), rows).expect("the folder is ours");
+    std::fs::write(place.path("once.ndjson"), export()).expect("the folder is ours");
+    let told = backtest(&place, "--export rows.ndjson").await;
+    let once = backtest(&place, "--export once.ndjson").await;
+    assert_eq!((&told["alerts"], &told["messages"]), (&once["alerts"], &once["messages"]));
+    let summary = |told: &Value| {
+        ["rows", "rows_outside_scopes", "deliveries", "failures", "failing_at_end"]
+            .map(|name| told["summary"][name].as_u64())
+    };
+    assert_eq!(summary(&told), [114, 38, 38, 8, 8].map(Some));
+    assert_eq!(summary(&once), [38, 0, 38, 8, 8].map(Some));
+    let shown = place.run("backtest --export rows.ndjson").await.out;
+    let suggested = place.run("suggest --export rows.ndjson").await.out;
+    assert!(shown.contains("\n  38 deliveries in 76 rows, 8 of them failed"), "{shown}");
+    for expected in [
+        "38 rows outside the `scopes` of the source: not played\n",
+        "1 row could not be read; the first is line 115: the row is no object\n",
+    ] {
+        assert!(shown.contains(&format!("\n  {expected}")), "{expected} in {shown}");
+        assert!(suggested.contains(&format!("\n# {expected}")), "{expected} in {suggested}");
+    }
+    let shown = place.run("backtest --export once.ndjson").await.out;
+    assert!(shown.contains("\n  38 deliveries, 8 of them failed"), "{shown}");
+}
+
+#[tokio::test]
 async fn the_shipped_rules_hold_their_tests() {
     let place = Place::new("");
     let tests = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/rules/shipped.yaml");
@@ -195,9 +245,9 @@ async fn a_test_that_fails_draws_what_was_expected_and_what_came() {
     assert_eq!(ended.code, Some(1), "{}", ended.out);
     for expected in [
         "FAILED five in a row (line 3)",
-        "at 8m (line 7): fires, and was not expected: warning failing affiliate=1 host=a.example",
+        "at 8m (line 7): fires, and was not expected: critical failing affiliate=1 host=a.example",
         "expected     .   .",
-        "got      .......WWWWWW",
+        "got      ......WWCCCWWR",
         "messages expected: resolved to ops",
     ] {
         assert!(ended.out.contains(expected), "{expected} in\n{}", ended.out);
@@ -233,8 +283,8 @@ async fn suggestions_are_rules_again_and_say_why() {
     let ended = place.run("suggest --export rows.ndjson --at-most 0/week").await;
     assert_eq!(ended.code, Some(0), "{}", ended.err);
     // Five failures in the window at most: six is the least that would have been silent.
-    assert!(ended.out.contains("# failures 1: 1, 2: 1, 3 (now): 1, 5: 0"), "{}", ended.out);
-    assert!(ended.out.contains("warning: { failures: \">= 5\""), "{}", ended.out);
+    assert!(ended.out.contains("# failures 1: 1, 2: 1, 3 (now): 1, 5: 1, 6: 0"), "{}", ended.out);
+    assert!(ended.out.contains("warning: { failures: \">= 6\""), "{}", ended.out);
     let (head, tail) = RULES.split_once("rules:").expect("it has rules");
     let (_, tail) = tail.split_once("receivers:").expect("it has receivers");
     place.write(&format!("{head}{}\nreceivers:{tail}", ended.out));

@@ -5,6 +5,8 @@ use postwatch::domain::delivery::Row;
 use postwatch::domain::policy::Policy;
 use postwatch::domain::rules::{Label, Measure, Rule};
 use postwatch::domain::time::Timestamp;
+use postwatch::replay::backtest::backtest;
+use postwatch::replay::history::History;
 use postwatch::replay::{Player, Told};
 
 use super::world::{HOUR, NOON, SOURCE, at_least, policy, row, rule, seconds};
@@ -121,4 +123,80 @@ fn a_success_that_comes_late_counts_from_then_on() {
     player.poll(SOURCE, Timestamp(NOON + 360), [bad(5, 310)]);
     let told = player.finish();
     assert_eq!(shown(&told), ["rate began 310 fired 310 ended None"]);
+}
+
+fn history(rows: &[Row<'static>]) -> History {
+    let mut history = History::default();
+    rows.iter().for_each(|row| history.add(row));
+    history.sort();
+    history
+}
+
+#[test]
+fn after_the_end_of_a_history_what_was_decided_is_told_and_nothing_else() {
+    let bad = |n: i64, at: i64| row(&format!("f{n}"), NOON + at, 1, NOON + at, false);
+    let check = |batch_wait: i64, remind_every: i64, last: i64, expected: &[&str]| {
+        let mut policy = policy(vec![failures(300, 3.0)]);
+        let timing = &mut policy.routes[0].timing;
+        (timing.batch_wait, timing.remind_every) = (seconds(batch_wait), seconds(remind_every));
+        timing.min_gap = seconds(300);
+        let mut rows: Vec<Row<'static>> = (0..3).map(|n| bad(n, 601 + n)).collect();
+        rows.extend((661..=last).step_by(60).map(|at| bad(at, at)));
+        let told = backtest(&policy, &policy.sources[0], &history(&rows), &mut |_| {});
+        let told = shown(&told);
+        let (alerts, messages) = told.split_at(1);
+        assert_eq!(alerts[0], "failures began 610 fired 610 ended None");
+        assert_eq!(messages, expected, "{batch_wait} {remind_every} {last}");
+    };
+    // The poll that judged it came at 660.
+    check(600, 600, 603, &["first at 1260 of [0]"]);
+    check(30, 600, 603, &["first at 690 of [0]"]);
+    // While there is something to look at, it is reminded of.
+    check(30, 600, 1_400, &["first at 690 of [0]", "reminder at 1290 of [0]"]);
+}
+
+/// Two partners fail in the same seconds, a third renames itself.
+#[test]
+fn the_order_of_rows_makes_no_difference() {
+    let mut rows = Vec::new();
+    for number in 0..400_i64 {
+        let (at, partner) = (number / 4 * 7, number % 4);
+        let (failed, last) = if partner < 2 { (1, at + number % 3 * 40) } else { (0, -NOON) };
+        let mut row = row(
+            &format!("c{number}"),
+            NOON + at,
+            failed,
+            NOON + last,
+            partner > 1 || number % 5 == 0,
+        );
+        (row.affiliate, row.postback) = (partner as u64, partner as u64);
+        row.affiliate_name = format!("Partner {partner} of {}", number / 100).into();
+        row.payload = format!("https://h{partner}.example/p?cid={number}").into();
+        rows.push(row);
+    }
+    // What was read twice counts once.
+    rows.extend_from_within(100..200);
+    let mut policy = policy(vec![
+        failures(300, 3.0),
+        rule(
+            "all",
+            600,
+            vec![at_least(Measure::FailureRate, 0.3), at_least(Measure::Deliveries, 20.0)],
+        ),
+    ]);
+    policy.rules[1].per = vec![Label::Host];
+    policy.routes[0].timing.batch_by = Vec::new();
+    let play = |rows: &[Row<'static>]| {
+        let history = history(rows);
+        let told = backtest(&policy, &policy.sources[0], &history, &mut |_| {});
+        (format!("{told:#?}"), history.deliveries(&policy.sources[0].scopes))
+    };
+    let (expected, counted) = play(&rows);
+    assert!(expected.contains("Partner 1 of 3"), "{expected}");
+    assert_eq!((counted.all, counted.rows_outside), (400, 0));
+    let mut chance = fastrand::Rng::with_seed(4);
+    for _ in 0..20 {
+        chance.shuffle(&mut rows);
+        assert_eq!(play(&rows), (expected.clone(), counted));
+    }
 }

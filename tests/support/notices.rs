@@ -70,6 +70,7 @@ pub fn notice(reason: NoticeReason, alerts: Vec<AlertFacts>) -> Notice {
         id: format!("n-{reason:?}-1").to_lowercase(),
         receiver: "on-call".to_owned(),
         batch: "acme/partner-endpoint-failing".to_owned(),
+        group: pairs(&[("source", "acme"), ("rule", "partner-endpoint-failing")]),
         reason,
         created_at: Timestamp(BEGAN.0 + 480),
         timezone: "Europe/Berlin".to_owned(),
@@ -81,7 +82,7 @@ pub fn notice(reason: NoticeReason, alerts: Vec<AlertFacts>) -> Notice {
 
 pub fn failing() -> AlertFacts {
     AlertFacts {
-        id: Identity(7),
+        id: Identity(0x9c1f_0e6a_53d2_b847),
         rule: "partner-endpoint-failing".to_owned(),
         severity: Severity::Critical,
         status: AlertStatus::Firing,
@@ -144,6 +145,7 @@ pub fn hostile(text: &str) -> Notice {
     let mut notice = notice(NoticeReason::First, alerts);
     (notice.receiver, notice.batch, notice.id) = (s(), s(), s());
     (notice.instead_of, notice.timezone) = (Some(s()), s());
+    notice.group = vec![(s(), s())];
     notice
 }
 

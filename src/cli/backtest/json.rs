@@ -60,7 +60,7 @@ fn message(message: &ToldMessage) -> Value {
 }
 
 fn summary(played: &Played, past: &Past) -> Value {
-    let Summary { span, deliveries, failures, failing, messages, .. } = &played.summary;
+    let Summary { span, rows, deliveries, messages, .. } = &played.summary;
     let waits = played.summary.waits();
     let receivers: Map<String, Value> = messages
         .iter()
@@ -74,9 +74,11 @@ fn summary(played: &Played, past: &Past) -> Value {
         "past": past.name,
         "from": span.0.to_string(),
         "to": span.1.to_string(),
-        "deliveries": deliveries,
-        "failures": failures,
-        "failing_at_end": failing,
+        "rows": rows,
+        "rows_outside_scopes": deliveries.rows_outside,
+        "deliveries": deliveries.all,
+        "failures": deliveries.failed,
+        "failing_at_end": deliveries.failing,
         "rejected_rows": past.reading.rejected,
         "first_rejected_line": past.reading.first_rejected.as_ref().map(|(line, _)| line),
         "is_cut": past.reading.is_cut,

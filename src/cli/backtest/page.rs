@@ -45,8 +45,8 @@ pub fn page(played: &Played, past: &Past) -> String {
                 div.tiles {
                     (tile(&played.told.alerts.len().to_string(), "alerts"))
                     (tile(&played.told.messages.len().to_string(), "messages"))
-                    (tile(&summary.deliveries.to_string(), "rows"))
-                    (tile(&summary.failures.to_string(), "failed at least once"))
+                    (tile(&summary.deliveries.all.to_string(), "deliveries"))
+                    (tile(&summary.deliveries.failed.to_string(), "failed at least once"))
                     @if let Some((median, worst)) = waits {
                         (tile(&shown_duration(median), "first failure to first message, median"))
                         (tile(&shown_duration(worst), "the longest"))

@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::domain::policy::Policy;
+use crate::domain::policy::{Policy, Scope};
 use crate::domain::time::Timestamp;
 use crate::replay::backtest;
-use crate::replay::history::History;
+use crate::replay::history::{Deliveries, History};
 use crate::replay::{Told, ToldAlert};
 
 const DAY: Duration = Duration::from_secs(86_400);
@@ -15,10 +15,9 @@ const DAY: Duration = Duration::from_secs(86_400);
 pub struct Summary {
     /// The first and the last moment of the past.
     pub span: (Timestamp, Timestamp),
-    pub deliveries: usize,
-    /// Those that failed at least once, and those that still do at the end.
-    pub failures: usize,
-    pub failing: usize,
+    pub rows: usize,
+    /// What those in the source's scopes tell of.
+    pub deliveries: Deliveries,
     /// By receiver: its messages of each day, the first day first.
     pub messages: BTreeMap<String, Vec<usize>>,
     /// From an alert's first failure to the first message about it.
@@ -26,9 +25,9 @@ pub struct Summary {
 }
 
 impl Summary {
-    pub fn of(policy: &Policy, history: &History, told: &Told) -> Summary {
+    pub fn of(policy: &Policy, scopes: &[Scope], history: &History, told: &Told) -> Summary {
         let span = history.span().unwrap_or_default();
-        let (failures, failing) = history.failures();
+        let (rows, deliveries) = (history.len(), history.deliveries(scopes));
         let first_day = span.0.floor_to(DAY);
         let judged = backtest::span(policy, history).map_or(span.0, |(_, until)| until);
         let last = told.messages.iter().map(|message| message.at).fold(judged, Timestamp::max);
@@ -45,7 +44,7 @@ impl Summary {
             .filter_map(|(place, alert)| wait(policy, history, told, place, alert))
             .collect();
         waits.sort_unstable();
-        Summary { span, deliveries: history.len(), failures, failing, messages, waits }
+        Summary { span, rows, deliveries, messages, waits }
     }
 
     /// The median and the longest wait.

@@ -7,7 +7,7 @@ use super::{CANNOT_SHOW, Played, Summary};
 use crate::channel::render::clean;
 use crate::cli::check::counted;
 use crate::cli::paint::Paint;
-use crate::cli::past::{Past, written};
+use crate::cli::past::{Past, left_out, outside, written};
 use crate::cli::table::table;
 use crate::domain::alert::shown::{shown_duration, shown_percent};
 use crate::domain::notify::Cause;
@@ -41,25 +41,26 @@ pub fn text(played: &Played, past: &Past, against: Option<(&Played, &Difference)
 }
 
 fn about(summary: &Summary, past: &Past) -> Vec<String> {
-    let (from, to) = summary.span;
+    let ((from, to), of) = (summary.span, summary.deliveries);
+    let inside = summary.rows - of.rows_outside;
     let mut lines = vec![
         format!("  {} to {} UTC ({})", written(from), written(to), shown_duration(to.since(from))),
         format!(
-            "  {}, {} of them failed at least once, {} still did at the end",
-            counted(summary.deliveries, "row"),
-            summary.failures,
-            summary.failing
+            "  {}{}, {} of them failed at least once, {} still did at the end",
+            deliveries(of.all),
+            if inside == of.all {
+                String::new()
+            } else {
+                format!(" in {}", counted(inside, "row"))
+            },
+            of.failed,
+            of.failing
         ),
     ];
-    if let Some((line, why)) = &past.reading.first_rejected {
-        let rejected = counted(past.reading.rejected, "row");
-        lines.push(format!("  {rejected} could not be read; the first is line {line}: {why}"));
-    } else if past.reading.rejected > 0 {
-        lines.push(format!("  {} could not be read", counted(past.reading.rejected, "row")));
+    if of.rows_outside > 0 {
+        lines.push(format!("  {}", outside(of.rows_outside)));
     }
-    if past.reading.is_cut {
-        lines.push("  the last line ends in the middle: the file was cut".to_owned());
-    }
+    lines.extend(left_out(&past.reading).iter().map(|line| format!("  {line}")));
     if let Some((median, worst)) = summary.waits() {
         let (median, worst) = (shown_duration(median), shown_duration(worst));
         lines.push(format!(
@@ -67,6 +68,10 @@ fn about(summary: &Summary, past: &Past) -> Vec<String> {
         ));
     }
     lines
+}
+
+fn deliveries(count: usize) -> String {
+    if count == 1 { "1 delivery".to_owned() } else { format!("{count} deliveries") }
 }
 
 fn headline(paint: Paint, what: &str, count: usize) -> String {

@@ -9,6 +9,7 @@ use crate::domain::notify::gate::{self, Gates};
 use crate::domain::notify::labels::routing_labels;
 use crate::domain::notify::plan::{Batch, Told, routes};
 use crate::domain::policy::{Policy, Route};
+use crate::domain::silence::SilenceId;
 use crate::domain::state::State;
 use crate::domain::time::Timestamp;
 
@@ -23,7 +24,7 @@ pub struct Desk<'a> {
 
 impl<'a> Desk<'a> {
     pub fn new(now: Timestamp, policy: &'a Policy, state: &'a State) -> Desk<'a> {
-        let gates = Gates::new(now, policy, &state.alerts);
+        let gates = Gates::new(now, policy, &state.alerts, &state.silences);
         Desk { now, policy, state, gates, catching_up: state.catching_up(now, policy) }
     }
 
@@ -107,24 +108,36 @@ impl<'a> Desk<'a> {
     }
 
     /// What holds back the alert wherever it goes.
-    fn closed_to(&self, told: &Alert) -> Vec<GateExplained> {
+    pub fn closed_to(&self, told: &Alert) -> Vec<GateExplained> {
         let mut gates = Vec::new();
         if self.catching_up.contains(&told.key.source) && builtin::rule(&told.key.rule).is_none() {
             let says = "the source's past is being read after an outage: what is over by then \
                         is told once";
             gates.push(say(Gate::CatchingUp, says.to_owned()));
         }
-        gates.extend(self.gates.closed_to(told).map(|closed| match closed {
+        gates.extend(self.gates.all_closed_to(told).into_iter().map(|closed| match closed {
             gate::Gate::Inhibited { by } => {
                 let by = name(&by);
                 say(Gate::Inhibited { by: by.clone() }, format!("{by} explains it (inhibit)"))
             }
+            gate::Gate::Silenced { by } => self.silenced(&by),
             gate::Gate::Muted { by } => {
                 let says = format!("the mute \"{by}\" is on");
                 say(Gate::Muted { by }, says)
             }
         }));
         gates
+    }
+
+    fn silenced(&self, id: &SilenceId) -> GateExplained {
+        let draft = self.state.silences.get(id).map(|silence| &silence.draft);
+        let until = draft.map_or(self.now, |draft| draft.ends_at);
+        let of = draft.map_or("", |draft| draft.created_by.as_str());
+        let of = if of.is_empty() { String::new() } else { format!(" of {of}") };
+        let why = draft.map_or("", |draft| draft.comment.as_str());
+        let why = if why.is_empty() { String::new() } else { format!(" ({why})") };
+        let says = format!("the silence {id}{of} is on until {until}{why}");
+        say(Gate::Silenced { by: id.to_string(), until: At(until) }, says)
     }
 
     fn timing(&self, stands: Option<&Alert>, batch: &Batch, known: Told) -> Vec<GateExplained> {
@@ -193,7 +206,8 @@ fn say(gate: Gate, says: String) -> GateExplained {
     GateExplained { gate, says }
 }
 
-fn name(key: &AlertKey) -> String {
+/// `rule of source label=value`.
+pub fn name(key: &AlertKey) -> String {
     let labels = key.group.iter().map(|(label, value)| format!(" {}={value}", label.as_str()));
     format!("{} of {}{}", key.rule, key.source, labels.collect::<String>())
 }

@@ -1,5 +1,5 @@
-//! What stands between an alert and its messages: another alert that explains it,
-//! or a time in which nobody wants to hear of it. Gates hold back messages, never
+//! What stands between an alert and its messages: another alert that explains it, or a
+//! time in which nobody wants to hear of it, by the rules file or by a silence. Gates hold back messages, never
 //! alerts, and never the end of what somebody was told.
 
 use std::collections::BTreeMap;
@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::labels::routing_labels;
 use crate::domain::alert::{Alert, AlertKey, Status};
 use crate::domain::policy::{Inhibition, Mute, Policy, fits};
+use crate::domain::silence::{Silence, SilenceId, Silences};
 use crate::domain::time::Timestamp;
 
 /// Why an alert is not told now.
@@ -17,9 +18,16 @@ use crate::domain::time::Timestamp;
 #[serde(rename_all = "snake_case")]
 pub enum Gate {
     /// This alert explains it.
-    Inhibited { by: AlertKey },
+    Inhibited {
+        by: AlertKey,
+    },
+    Silenced {
+        by: SilenceId,
+    },
     /// The mute of this name is on.
-    Muted { by: String },
+    Muted {
+        by: String,
+    },
 }
 
 type Labels = BTreeMap<String, String>;
@@ -31,6 +39,8 @@ pub struct Gates<'a> {
     policy: &'a Policy,
     /// By the place of the inhibition: the alerts that inhibit by it.
     inhibitors: Vec<Vec<(&'a Alert, Labels)>>,
+    /// Those that are on.
+    silences: Vec<(&'a SilenceId, &'a Silence)>,
 }
 
 impl<'a> Gates<'a> {
@@ -38,6 +48,7 @@ impl<'a> Gates<'a> {
         now: Timestamp,
         policy: &'a Policy,
         alerts: &'a BTreeMap<AlertKey, Alert>,
+        silences: &'a Silences,
     ) -> Gates<'a> {
         let of = |inhibition: &Inhibition| {
             // Most alerts are of another rule: that is seen without their labels.
@@ -49,16 +60,39 @@ impl<'a> Gates<'a> {
             let labelled = told.map(|alert| (alert, routing_labels(alert)));
             labelled.filter(|(_, labels)| fits(&inhibition.when, labels)).collect()
         };
-        Gates { now, policy, inhibitors: policy.inhibitions.iter().map(of).collect() }
+        Gates {
+            now,
+            policy,
+            inhibitors: policy.inhibitions.iter().map(of).collect(),
+            silences: silences.iter().filter(|(_, silence)| silence.is_active(now)).collect(),
+        }
     }
 
     /// The first gate that is closed to the alert.
     pub fn closed_to(&self, alert: &Alert) -> Option<Gate> {
-        if self.policy.inhibitions.is_empty() && self.policy.mutes.is_empty() {
+        if self.is_open_to_all() {
             return None;
         }
         let labels = routing_labels(alert);
-        self.inhibited(alert, &labels).or_else(|| self.muted(&labels))
+        let silenced = || self.silenced(&labels).next();
+        self.inhibited(alert, &labels).or_else(silenced).or_else(|| self.muted(&labels))
+    }
+
+    /// Every gate that is closed to the alert; of inhibitions and mutes the first.
+    pub fn all_closed_to(&self, alert: &Alert) -> Vec<Gate> {
+        let labels = routing_labels(alert);
+        let inhibited = self.inhibited(alert, &labels);
+        inhibited.into_iter().chain(self.silenced(&labels)).chain(self.muted(&labels)).collect()
+    }
+
+    fn is_open_to_all(&self) -> bool {
+        let Policy { inhibitions, mutes, .. } = self.policy;
+        inhibitions.is_empty() && mutes.is_empty() && self.silences.is_empty()
+    }
+
+    fn silenced(&self, labels: &Labels) -> impl Iterator<Item = Gate> {
+        let matching = self.silences.iter().filter(|(_, silence)| silence.matches(labels));
+        matching.map(|&(id, _)| Gate::Silenced { by: id.clone() })
     }
 
     fn inhibited(&self, alert: &Alert, labels: &Labels) -> Option<Gate> {

@@ -14,6 +14,7 @@ use crate::domain::alert::{builtin, headline};
 use crate::domain::delivery::Identity;
 use crate::domain::policy::{Policy, Route, Timing, fits};
 use crate::domain::rules::Severity;
+use crate::domain::silence::Silences;
 use crate::domain::time::Timestamp;
 
 mod due;
@@ -169,13 +170,14 @@ pub fn plan(
     policy: &Policy,
     catching_up: &BTreeSet<String>,
     alerts: &BTreeMap<AlertKey, Alert>,
+    silences: &Silences,
     batches: &mut BTreeMap<BatchKey, Batch>,
     touched: &mut BTreeSet<BatchKey>,
 ) -> Vec<(Notice, Vec<String>)> {
-    let gates = Gates::new(now, policy, alerts);
+    let gates = Gates::new(now, policy, alerts, silences);
     let mut notices = Vec::new();
     for (key, batch) in batches.iter_mut() {
-        if note_inhibited(&gates, alerts, batch) | forget_untold(alerts, batch) {
+        if note_inhibited(&gates, alerts, batch) | forget_untold(&gates, alerts, batch) {
             touched.insert(key.clone());
         }
         let waits = |key: &AlertKey| {
@@ -217,14 +219,18 @@ fn note_inhibited(
 }
 
 /// An alert that ended before anybody heard of it is not told, unless an outage
-/// of ours is why nobody heard.
-fn forget_untold(alerts: &BTreeMap<AlertKey, Alert>, batch: &mut Batch) -> bool {
+/// of ours is why nobody heard. What is silenced at its end nobody wants to hear later.
+fn forget_untold(gates: &Gates<'_>, alerts: &BTreeMap<AlertKey, Alert>, batch: &mut Batch) -> bool {
     let before = batch.members.len();
-    batch.members.retain(|key, told| match (alerts.get(key).map(|alert| alert.status), *told) {
+    let is_silenced = |alert: &Alert| matches!(gates.closed_to(alert), Some(Gate::Silenced { .. }));
+    batch.members.retain(|key, told| match (alerts.get(key), *told) {
         (None, _) => false,
-        (Some(Status::Ended { is_late, .. }), Told::Nothing) => is_late,
-        (Some(Status::Ended { .. }), Told::Inhibited) => false,
-        (Some(_), _) => true,
+        (Some(alert), Told::Nothing) => match alert.status {
+            Status::Ended { is_late, .. } => is_late && !is_silenced(alert),
+            Status::Pending | Status::Firing { .. } | Status::Quiet { .. } => true,
+        },
+        (Some(alert), Told::Inhibited) => !is_ended(alert),
+        (Some(_), Told::Firing(_) | Told::Ended) => true,
     });
     batch.members.len() != before
 }
@@ -261,6 +267,7 @@ fn write_notice(
         id: format!("{}-{}", batch.id, batch.notices),
         receiver: key.receiver.clone(),
         batch: batch.id.clone(),
+        group: key.labels.clone(),
         reason,
         created_at: now,
         timezone: batch.timing.timezone.clone(),

@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use super::Turn;
-use crate::domain::outgoing::{GivenUp, Outcome, Outgoing, merge};
+use crate::domain::outgoing::{GivenUp, KeptThread, Outcome, Outgoing, merge};
 use crate::domain::state::Record;
 
 /// Each was logged and went to its fallback; the newest are kept to be looked at.
@@ -94,10 +94,11 @@ impl Turn<'_> {
 
     /// The batch's next message goes on where this one stands. One that was sent
     /// again is older than what the thread holds by now.
-    fn keep_thread(&mut self, sent: &Outgoing, thread: Option<String>) {
+    fn keep_thread(&mut self, sent: &Outgoing, text: Option<String>) {
         let key = (sent.notice.receiver.clone(), sent.notice.batch.clone());
         let is_outdated = sent.is_resent && self.state.threads.contains_key(&key);
-        let Some(thread) = thread.filter(|_| !is_outdated) else { return };
+        let Some(text) = text.filter(|_| !is_outdated) else { return };
+        let thread = KeptThread { text, finished_at: None };
         self.changes.records.push(Record::Thread {
             receiver: key.0.clone(),
             batch: key.1.clone(),

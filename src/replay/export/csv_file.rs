@@ -4,8 +4,7 @@
 use std::borrow::Cow;
 use std::io::BufRead;
 
-use csv::{ReaderBuilder, StringRecord};
-
+use super::records::{Record, Records};
 use super::{ExportError, Reading, in_these_years};
 use crate::domain::delivery::Row;
 use crate::domain::time::Timestamp;
@@ -68,7 +67,11 @@ const NEEDED: [Column; 5] =
     [Column::Postback, Column::Offer, Column::Affiliate, Column::Timestamp, Column::IsSuccess];
 
 /// The place of each column in a record.
-struct Columns(Vec<(Column, usize)>);
+struct Columns {
+    places: Vec<(Column, usize)>,
+    /// How many the header has, with those that nobody looks for.
+    count: usize,
+}
 
 pub fn read(
     file: impl BufRead,
@@ -77,33 +80,42 @@ pub fn read(
 ) -> Result<Reading, ExportError> {
     let mut file = file;
     let delimiter = delimiter(file.fill_buf()?);
-    let mut csv = ReaderBuilder::new().flexible(true).delimiter(delimiter).from_reader(file);
-    let columns = Columns::find(csv.headers().map_err(unusable)?)?;
-    let (mut reading, mut record) = (Reading::default(), StringRecord::new());
-    loop {
-        let line = csv.position().line() as usize;
-        match csv.read_record(&mut record) {
-            Ok(false) => return Ok(reading),
-            Ok(true) => match columns.row(&record).and_then(in_these_years) {
-                Ok(row) => {
-                    history.add(&row);
-                    reading.rows += 1;
+    let mut records = Records::new(file, delimiter);
+    let Some(columns) = header(&mut records)? else { return Ok(Reading::default()) };
+    let mut reading = Reading::default();
+    while let Some(record) = records.next(Some(columns.count))? {
+        match record {
+            Record::Wrong(line, why) => reading.reject(line, || why),
+            Record::Cut => reading.is_cut = true,
+            Record::Fields(line, fields) => {
+                let no_text = || RowError("the row is not in UTF-8".into());
+                let texts = fields.texts().ok_or_else(no_text);
+                let row = texts.as_deref().map_err(Clone::clone);
+                match row.and_then(|texts| columns.row(texts)).and_then(in_these_years) {
+                    Ok(row) => reading.take(line, &row, history),
+                    Err(_) if fields.is_cut => reading.is_cut = true,
+                    Err(error) => reading.reject(line, || error.to_string()),
                 }
-                Err(error) => reading.reject(line, || error.to_string()),
-            },
-            Err(error) if error.is_io_error() => return Err(unusable(error)),
-            Err(_) => reading.reject(line, || "the row is no valid CSV in UTF-8".to_owned()),
+            }
         }
         if (reading.rows + reading.rejected).is_multiple_of(4_096) {
-            progress(csv.position().byte());
+            progress(records.bytes());
         }
     }
+    Ok(reading)
 }
 
-fn unusable(error: csv::Error) -> ExportError {
-    match error.into_kind() {
-        csv::ErrorKind::Io(error) => ExportError::Io(error),
-        _ => ExportError::Unusable("its first line is no header in UTF-8".to_owned()),
+/// Where each column is; `None` where the file is empty.
+fn header(records: &mut Records<impl BufRead>) -> Result<Option<Columns>, ExportError> {
+    let wrong = |why: &str| ExportError::Unusable(format!("its first line is no header: {why}"));
+    match records.next(None)? {
+        None => Ok(None),
+        Some(Record::Fields(_, fields)) => match fields.texts() {
+            Some(names) => Columns::find(&names).map(Some),
+            None => Err(wrong("it is not in UTF-8")),
+        },
+        Some(Record::Wrong(_, why)) => Err(wrong(&why)),
+        Some(Record::Cut) => Err(wrong("it ends in the middle")),
     }
 }
 
@@ -115,13 +127,13 @@ fn delimiter(begin: &[u8]) -> u8 {
 }
 
 impl Columns {
-    fn find(headers: &StringRecord) -> Result<Columns, ExportError> {
-        let headers: Vec<String> = headers.iter().map(plain).collect();
+    fn find(headers: &[&str]) -> Result<Columns, ExportError> {
+        let headers: Vec<String> = headers.iter().map(|header| plain(header)).collect();
         let place = |names: &[&str]| {
             names.iter().find_map(|name| headers.iter().position(|header| header == name))
         };
         let found = HEADERS.iter().filter_map(|(column, names)| Some((*column, place(names)?)));
-        let columns = Columns(found.collect());
+        let columns = Columns { places: found.collect(), count: headers.len() };
         let mut missing: Vec<&str> = NEEDED
             .into_iter()
             .filter(|column| columns.place(*column).is_none())
@@ -138,7 +150,7 @@ impl Columns {
         // A row of data in place of a header holds what nobody should see.
         let is_name = |name: &&str| name.len() <= 40 && !name.bytes().any(|b| b.is_ascii_digit());
         let named: Vec<&str> = headers.iter().map(String::as_str).filter(is_name).collect();
-        Err(ExportError::Unusable(match columns.0.is_empty() {
+        Err(ExportError::Unusable(match columns.places.is_empty() {
             true => format!("its first line is no header: it has no column {missing}"),
             false => {
                 let named = listed(named.into_iter());
@@ -148,26 +160,26 @@ impl Columns {
     }
 
     fn place(&self, column: Column) -> Option<usize> {
-        self.0.iter().find(|(known, _)| *known == column).map(|(_, place)| *place)
+        self.places.iter().find(|(known, _)| *known == column).map(|(_, place)| *place)
     }
 
-    fn get<'r>(&self, record: &'r StringRecord, column: Column) -> &'r str {
-        self.place(column).and_then(|place| record.get(place)).unwrap_or_default().trim()
+    fn get<'r>(&self, record: &[&'r str], column: Column) -> &'r str {
+        self.place(column).and_then(|place| record.get(place)).copied().unwrap_or_default().trim()
     }
 
-    fn row<'r>(&self, record: &'r StringRecord) -> Result<Row<'r>, RowError> {
+    fn row<'r>(&self, record: &[&'r str]) -> Result<Row<'r>, RowError> {
         let text = |column| self.get(record, column);
         let or = |column, absent: &'static str| match text(column) {
             "" => Cow::Borrowed(absent),
             text => Cow::Borrowed(text),
         };
         let (offer, offer_name) = party(text(Column::Offer), text(Column::OfferName))
-            .ok_or_else(|| wrong(Column::Offer, "whole number"))?;
+            .ok_or_else(|| no_number(Column::Offer))?;
         let (affiliate, affiliate_name) =
             party(text(Column::Affiliate), text(Column::AffiliateName))
-                .ok_or_else(|| wrong(Column::Affiliate, "whole number"))?;
-        let (postback, _) = party(text(Column::Postback), "")
-            .ok_or_else(|| wrong(Column::Postback, "whole number"))?;
+                .ok_or_else(|| no_number(Column::Affiliate))?;
+        let (postback, _) =
+            party(text(Column::Postback), "").ok_or_else(|| no_number(Column::Postback))?;
         if text(Column::Conversion).is_empty() && text(Column::Transaction).is_empty() {
             return Err(RowError("conversion_id and transaction_id are both missing".into()));
         }
@@ -179,13 +191,17 @@ impl Columns {
             affiliate,
             affiliate_name: Cow::Borrowed(affiliate_name),
             postback,
-            event: text(Column::Event).parse().unwrap_or(0),
+            event: number(text(Column::Event)).ok_or_else(|| no_number(Column::Event))?,
             conversion_id: Cow::Borrowed(text(Column::Conversion)),
             transaction_id: Cow::Borrowed(text(Column::Transaction)),
             timestamp: moment(text(Column::Timestamp))
                 .ok_or_else(|| wrong(Column::Timestamp, "time"))?,
-            last_attempt: moment(text(Column::LastAttempt)).unwrap_or_default(),
-            failed_attempts: text(Column::FailedAttempts).parse().unwrap_or(0),
+            last_attempt: match text(Column::LastAttempt) {
+                "" => Timestamp::default(),
+                text => moment(text).ok_or_else(|| wrong(Column::LastAttempt, "time"))?,
+            },
+            failed_attempts: number(text(Column::FailedAttempts))
+                .ok_or_else(|| no_number(Column::FailedAttempts))?,
             is_success,
             delivery_method: or(Column::Method, "postback"),
             postback_level: or(Column::Level, ""),
@@ -214,6 +230,15 @@ fn wrong(column: Column, expected: &str) -> RowError {
     RowError(format!("{} is no {expected}", name(column)))
 }
 
+fn no_number(column: Column) -> RowError {
+    wrong(column, "whole number")
+}
+
+/// A number that may be left out.
+fn number<N: std::str::FromStr + Default>(text: &str) -> Option<N> {
+    if text.is_empty() { Some(N::default()) } else { text.parse().ok() }
+}
+
 fn listed<'a>(names: impl Iterator<Item = &'a str>) -> String {
     names.map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
 }
@@ -238,7 +263,7 @@ fn success(text: &str) -> Option<bool> {
 
 fn moment(text: &str) -> Option<Timestamp> {
     if let Ok(number) = text.parse::<f64>() {
-        return Some(Timestamp(number as i64));
+        return number.is_finite().then_some(Timestamp(number as i64));
     }
     if let Ok(moment) = text.parse::<jiff::Timestamp>() {
         return Some(Timestamp(moment.as_second()));
@@ -308,6 +333,43 @@ mod tests {
                 .expect("its header is whole");
         assert_eq!((rows.len(), reading.rejected), (1, 2));
         let why = "network_offer_id is no whole number".to_owned();
+        assert_eq!(reading.first_rejected, Some((3, why)));
+    }
+
+    #[test]
+    fn a_number_that_cannot_be_read_is_no_zero() {
+        let header = "conversion_id,offer,affiliate,pixel,timestamp,is_success,event_id,\
+                      failed_attempts,last_attempt\n";
+        for (cells, why) in [
+            (",,", None),
+            ("5,0,0", None),
+            ("5,2,2023-11-14 22:13:20", None),
+            ("x,0,", Some("network_offer_payout_revenue_id is no whole number")),
+            (",two,", Some("failed_attempts is no whole number")),
+            (",-1,", Some("failed_attempts is no whole number")),
+            (",1,soon", Some("last_attempt is no time")),
+            (",1,NaN", Some("last_attempt is no time")),
+        ] {
+            let text = format!("{header}a,1,2,3,1700000000,0,{cells}\n");
+            let (rows, reading) = rows(&text).expect("its header is whole");
+            let why = why.map(|why| (2, why.to_owned()));
+            assert_eq!(
+                (rows.len(), reading.rejected),
+                (1 - reading.rejected, usize::from(why.is_some()))
+            );
+            assert_eq!(reading.first_rejected, why, "{cells}");
+        }
+    }
+
+    #[test]
+    fn an_unclosed_quote_is_told_and_swallows_no_row() {
+        let header = "conversion_id,offer,affiliate,pixel,timestamp,is_success,payload\n";
+        let row = |id: &str, payload: &str| format!("{id},1,2,3,1700000000,1,{payload}\n");
+        let text =
+            [header, &row("a", ""), &row("b", "\"https://a"), &row("c", ""), &row("d", "\"x\ny\"")];
+        let (rows, reading) = rows(&text.concat()).expect("its header is whole");
+        assert_eq!((rows.len(), reading.rejected, reading.is_cut), (3, 1, false));
+        let why = "the quote that opens on line 3 is not closed".to_owned();
         assert_eq!(reading.first_rejected, Some((3, why)));
     }
 }

@@ -5,9 +5,11 @@ use std::cmp::Reverse;
 use jiff::tz::TimeZone;
 use maud::{Markup, html};
 
+use super::silences;
 use super::words::{age, ago, clock, count, label_value, name};
 use crate::channel::render::likely_cause;
 use crate::domain::alert::{Alert, Phase, Status};
+use crate::domain::explain::{Desk, Gate, GateExplained};
 use crate::domain::facts::Facts;
 use crate::domain::notify::plan::alert_facts;
 use crate::domain::notify::{AlertFacts, AlertStatus, Cause, Reading};
@@ -30,12 +32,13 @@ pub fn section(now: Timestamp, policy: &Policy, state: &State) -> Markup {
         (told.status == AlertStatus::Quiet, Reverse(told.severity), Reverse(told.fired_at))
     });
     let more = alerts.len().saturating_sub(MOST_SHOWN) as u64;
+    let desk = Desk::new(now, policy, state);
     html! {
         section aria-labelledby="alerts" {
             h2 #alerts { "Alerts" }
             @if alerts.is_empty() { p.none { "None is firing." } }
             @for (alert, told) in alerts.iter().take(MOST_SHOWN) {
-                (article(now, facts_of(state, alert), told))
+                (article(now, facts_of(state, alert), alert, told, &desk.closed_to(alert)))
             }
             @if more > 0 { p.none { "+" (count(more, "more alert", "more alerts")) } }
             (pending(now, policy, state))
@@ -47,7 +50,14 @@ fn facts_of<'a>(state: &'a State, alert: &Alert) -> Option<&'a Facts> {
     state.sources.get(&alert.key.source).map(|source| &source.facts)
 }
 
-fn article(now: Timestamp, facts: Option<&Facts>, told: &AlertFacts) -> Markup {
+fn article(
+    now: Timestamp,
+    facts: Option<&Facts>,
+    alert: &Alert,
+    told: &AlertFacts,
+    gates: &[GateExplained],
+) -> Markup {
+    let is_silenced = gates.iter().any(|one| matches!(one.gate, Gate::Silenced { .. }));
     let is_quiet = told.status == AlertStatus::Quiet;
     let class = if is_quiet { "quiet" } else { told.severity.as_str() };
     html! {
@@ -63,12 +73,14 @@ fn article(now: Timestamp, facts: Option<&Facts>, told: &AlertFacts) -> Markup {
             @if is_quiet {
                 p { "Its condition is clear, but no success proves a cure." }
             }
+            @for gate in gates { p.held { "Not told: " (name(&gate.says)) "." } }
             (readings(&told.readings))
             @if let Some(cause) = &told.cause { (cause_(cause)) }
             @if let Some(in_a_row) = &told.in_a_row { p.note { (in_a_row.sentence(now, clock)) } }
             @for note in &told.notes { p.note { (name(note)) } }
             (labels(facts, told))
             (runbook(told.runbook.as_deref()))
+            @if !is_silenced { (silences::button(&alert.key)) }
         }
     }
 }

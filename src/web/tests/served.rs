@@ -34,6 +34,8 @@ async fn serve_at(is_loopback: bool) -> Served {
         channels: watch::channel(Arc::default()).1,
         reloads,
         keeper: keeper.clone(),
+        started_at: NOW,
+        page: "http://localhost:9467/".to_owned(),
         is_loopback,
     };
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port is free");

@@ -111,6 +111,7 @@ pub fn known(state: &State) -> Vec<String> {
     lines.extend(sorted(state.batches.iter()));
     lines.extend(sorted(state.outbox.iter()));
     lines.extend(sorted(state.threads.iter()));
+    lines.extend(sorted(state.silences.iter()));
     lines
 }
 

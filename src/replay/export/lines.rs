@@ -1,0 +1,67 @@
+//! The lines of a file, none kept that is longer than a row may be.
+
+use std::io::{self, BufRead, Read};
+
+use crate::source::everflow::wire::MAX_ROW;
+
+/// What is kept of a line that is too long: it tells what the file is.
+const BEGIN: usize = 64;
+
+pub struct Lines<R> {
+    file: R,
+    /// Of the line that was read last, from 1.
+    number: usize,
+    bytes: u64,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+pub struct Line {
+    /// From 1.
+    pub number: usize,
+    /// With what ends it; the begin alone where it is too long.
+    pub text: Vec<u8>,
+    pub end: LineEnd,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LineEnd {
+    Whole,
+    /// The file ends before the line does.
+    Cut,
+    /// More than a row may have; it was skipped.
+    TooLong,
+}
+
+impl<R: BufRead> Lines<R> {
+    pub fn new(file: R) -> Lines<R> {
+        Lines { file, number: 0, bytes: 0 }
+    }
+
+    /// What was read so far.
+    pub fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// The next line; `None` at the end. `text` is used for it.
+    pub fn next(&mut self, mut text: Vec<u8>) -> io::Result<Option<Line>> {
+        text.clear();
+        let most = MAX_ROW as u64 + 2;
+        let read = self.file.by_ref().take(most).read_until(b'\n', &mut text)? as u64;
+        if read == 0 {
+            return Ok(None);
+        }
+        self.number += 1;
+        self.bytes += read;
+        let end = match text.last() {
+            Some(b'\n') => LineEnd::Whole,
+            _ if read < most => LineEnd::Cut,
+            _ => LineEnd::TooLong,
+        };
+        if end == LineEnd::TooLong {
+            self.bytes += self.file.skip_until(b'\n')? as u64;
+            text.truncate(BEGIN);
+            text.shrink_to_fit();
+        }
+        Ok(Some(Line { number: self.number, text, end }))
+    }
+}
