@@ -13,6 +13,7 @@ pub mod explain;
 pub mod logs;
 pub mod notify;
 pub mod online;
+pub mod outbox;
 mod paint;
 mod past;
 mod progress;
@@ -65,6 +66,7 @@ enum Command {
     Backtest(backtest::BacktestArgs),
     Suggest(suggest::SuggestArgs),
     Explain(explain::ExplainArgs),
+    Outbox(outbox::OutboxArgs),
     Notify(notify::NotifyArgs),
     Alerts(alerts::AlertsArgs),
     Silence(silence::SilenceArgs),
@@ -87,6 +89,7 @@ impl Cli {
             Command::Backtest(args) => runtime.block_on(backtest::run(args)),
             Command::Suggest(args) => runtime.block_on(suggest::run(args)),
             Command::Explain(args) => runtime.block_on(explain::run(&args)),
+            Command::Outbox(args) => runtime.block_on(outbox::run(&args)),
             Command::Notify(args) => runtime.block_on(notify::run(&args)),
             Command::Alerts(args) => runtime.block_on(alerts::run(&args)),
             Command::Silence(args) => runtime.block_on(silence::run(&args)),

@@ -26,6 +26,7 @@ use crate::pipeline::{Message, View};
 mod access;
 mod alertmanager;
 mod explain;
+mod outbox;
 mod page;
 mod problem;
 mod ready;
@@ -51,7 +52,7 @@ pub struct Web {
     /// By receiver.
     pub channels: watch::Receiver<Arc<BTreeMap<String, Channel>>>,
     pub reloads: Reloads,
-    /// Takes wishes for silences.
+    /// Takes what somebody asks for: silences, and dead letters that are to be sent again.
     pub keeper: mpsc::Sender<Message>,
     pub started_at: Timestamp,
     /// Where a reader finds the page.
@@ -79,6 +80,8 @@ pub fn router(web: Web) -> Router {
         .route("/healthz", get(async || "ok\n"))
         .route("/readyz", get(readyz))
         .route("/api/v1/explain", get(explain::explain))
+        .route("/api/v1/outbox", get(outbox::list))
+        .route("/api/v1/outbox/resend", post(outbox::resend))
         .route("/api/v1/reload", post(reload::reload))
         .fallback(async || (StatusCode::NOT_FOUND, "There is no such page.\n"))
         .layer(guard)

@@ -13,6 +13,8 @@ mod explain;
 mod heartbeat;
 #[path = "cli/help.rs"]
 mod help;
+#[path = "cli/outbox.rs"]
+mod outbox;
 #[path = "cli/program.rs"]
 mod program;
 #[path = "cli/receivers.rs"]

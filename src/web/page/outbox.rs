@@ -10,8 +10,8 @@ use crate::domain::time::Timestamp;
 const MOST_SHOWN: usize = 20;
 
 pub fn section(now: Timestamp, state: &State) -> Markup {
-    let (given_up, waiting): (Vec<&Outgoing>, Vec<&Outgoing>) =
-        state.outbox.values().rev().partition(|outgoing| outgoing.given_up.is_some());
+    let (given_up, waiting): (Vec<Numbered<'_>>, Vec<Numbered<'_>>) =
+        state.outbox.iter().rev().partition(|(_, outgoing)| outgoing.given_up.is_some());
     html! {
         section aria-labelledby="outbox" {
             h2 #outbox { "Outbox" }
@@ -24,7 +24,9 @@ pub fn section(now: Timestamp, state: &State) -> Markup {
     }
 }
 
-fn table(now: Timestamp, title: &str, outgoing: &[&Outgoing]) -> Markup {
+type Numbered<'a> = (&'a u64, &'a Outgoing);
+
+fn table(now: Timestamp, title: &str, outgoing: &[Numbered<'_>]) -> Markup {
     html! {
         @if !outgoing.is_empty() {
             div.scroll {
@@ -39,7 +41,7 @@ fn table(now: Timestamp, title: &str, outgoing: &[&Outgoing]) -> Markup {
                         }
                     }
                     tbody {
-                        @for outgoing in outgoing.iter().take(MOST_SHOWN) { (row(now, outgoing)) }
+                        @for (number, outgoing) in outgoing.iter().take(MOST_SHOWN) { (row(now, **number, outgoing)) }
                     }
                 }
                 @if outgoing.len() > MOST_SHOWN {
@@ -50,7 +52,7 @@ fn table(now: Timestamp, title: &str, outgoing: &[&Outgoing]) -> Markup {
     }
 }
 
-fn row(now: Timestamp, outgoing: &Outgoing) -> Markup {
+fn row(now: Timestamp, number: u64, outgoing: &Outgoing) -> Markup {
     let notice = &outgoing.notice;
     let first = notice.alerts.first().map_or("", |alert| alert.summary.as_str());
     let others = notice.alerts.len().saturating_sub(1) as u64;
@@ -65,7 +67,14 @@ fn row(now: Timestamp, outgoing: &Outgoing) -> Markup {
                 @if others > 0 { " and " (count(others, "other alert", "other alerts")) }
             }
             td { (ago(now, notice.created_at)) }
-            td { (fate(now, outgoing)) }
+            td {
+                (fate(now, outgoing))
+                @if outgoing.given_up.is_some() {
+                    form method="post" action=(format!("/api/v1/outbox/resend?number={number}&page=true")) {
+                        button { "Send again" }
+                    }
+                }
+            }
         }
     }
 }
