@@ -48,13 +48,14 @@ impl Outbox {
         let mut busy: HashMap<tokio::task::Id, String> = HashMap::new();
         let mut restated = restating::Restated::default();
         while !*stop.borrow() {
+            // Before the news: a channel that is slow to take those would forget the rest.
+            for (receiver, standing) in restated.due(&self, &busy) {
+                let telling = sends.spawn(self.clone().restate(receiver.clone(), standing));
+                busy.insert(telling.id(), receiver);
+            }
             for (number, receiver) in self.due(&busy) {
                 let send = sends.spawn(self.clone().send(number, receiver.clone()));
                 busy.insert(send.id(), receiver);
-            }
-            for receiver in restated.due(&self, &busy) {
-                let telling = sends.spawn(self.clone().restate(receiver.clone()));
-                busy.insert(telling.id(), receiver);
             }
             let second = self.clock.real(Duration::from_secs(1)).max(Duration::from_millis(10));
             tokio::select! {

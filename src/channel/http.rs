@@ -81,7 +81,8 @@ pub(super) fn answered(url: &Url, status: StatusCode) -> Option<String> {
 }
 
 fn unanswered(host: &str, error: &reqwest::Error) -> SendError {
-    if error.is_timeout() {
+    // Where not even a connection came about, nothing was sent.
+    if error.is_timeout() && !error.is_connect() {
         return SendError::temporary("timeout", format!("{host} did not answer in time"));
     }
     if is_about_tls(error) {
@@ -132,6 +133,8 @@ fn refused(host: &str, status: StatusCode, headers: &HeaderMap) -> SendError {
     let reason = match status.as_u16() {
         429 => "ratelimited",
         408 => "timeout",
+        // A gateway that lost its server's answer.
+        502 | 504 => "bad_answer",
         425 | 500..=599 => "http_5xx",
         _ => {
             let message = format!("{host} refuses it ({}): {}", status.as_u16(), advice(status));

@@ -34,6 +34,8 @@ pub struct KeptThread {
     pub text: String,
     /// Set once its batch is over and nothing of it waits.
     pub finished_at: Option<Timestamp>,
+    /// The batches that are told in it: its own, or those of a merged message.
+    pub batches: Vec<String>,
 }
 
 /// A notice in the outbox.
@@ -51,6 +53,9 @@ pub struct Outgoing {
     /// From before a try until its answer is kept. Where another try finds it set,
     /// that answer was lost: the receiver may get the same message twice.
     pub is_in_doubt: bool,
+    /// Stays set once an answer was lost: whatever later tries said, the receiver may
+    /// know it by its id.
+    pub may_have_arrived: bool,
     /// What the last try that failed said.
     pub trouble: Option<String>,
     /// Set once it was given up: it stays as a dead letter.
@@ -89,6 +94,7 @@ impl Outgoing {
             tried_at: next_try_at,
             next_try_at,
             is_in_doubt: false,
+            may_have_arrived: false,
             trouble: None,
             given_up: None,
             is_resent: false,

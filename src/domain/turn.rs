@@ -289,12 +289,16 @@ impl Turn<'_> {
     fn forget_finished_threads(&mut self) {
         let (state, now) = (&mut *self.state, self.now);
         let batches = state.batches.values().map(|batch| batch.id.as_str());
-        let waiting = state.outbox.values().flat_map(|outgoing| outgoing.told_batches());
+        // A dead letter may lie there for ever.
+        let waiting = state.outbox.values().filter(|outgoing| outgoing.given_up.is_none());
+        let waiting = waiting.flat_map(|outgoing| outgoing.told_batches());
         let open: BTreeSet<&str> = batches.chain(waiting).collect();
         let records = &mut self.changes.records;
         state.threads.retain(|(receiver, batch), thread| {
+            let is_open = open.contains(batch.as_str())
+                || thread.batches.iter().any(|told| open.contains(told.as_str()));
             let finished_at = match thread.finished_at {
-                _ if open.contains(batch.as_str()) => None,
+                _ if is_open => None,
                 // From a moment to come the clock has been set back since.
                 Some(at) if at <= now => Some(at),
                 Some(_) | None => Some(now),

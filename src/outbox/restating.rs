@@ -2,58 +2,78 @@
 //! which it hears no more for resolved. What they were told is in the state, and
 //! nowhere else.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::time::Duration;
 
 use super::Outbox;
 use crate::channel::alertmanager::told::Standing;
 use crate::channel::{SendError, Thread};
-use crate::domain::time::{Timestamp, seconds};
+use crate::domain::delivery::Identity;
+use crate::domain::state::State;
+use crate::domain::time::Timestamp;
 
 /// Prometheus does so as often.
 const EVERY: Duration = Duration::from_secs(60);
 
-/// When each receiver was last told again, in this process.
+/// When each receiver was last told again, in this process, and what.
 #[derive(Debug, Default)]
-pub(super) struct Restated(BTreeMap<String, Timestamp>);
+pub(super) struct Restated(BTreeMap<String, (Timestamp, Vec<Standing>)>);
 
 impl Restated {
     /// Those whose time has come, and who are not being written to: what they hear
     /// must not overtake the news. A process that begins knows nothing and begins with all.
-    pub fn due(&mut self, outbox: &Outbox, busy: &HashMap<tokio::task::Id, String>) -> Vec<String> {
+    pub fn due(
+        &mut self,
+        outbox: &Outbox,
+        busy: &HashMap<tokio::task::Id, String>,
+    ) -> Vec<(String, Vec<Standing>)> {
         let now = outbox.clock.now();
         let channels = outbox.channels.borrow().clone();
+        // While the store is in trouble there is no state: what was durable last stands.
+        let is_known = outbox.view.store().trouble.is_none();
         let mut due = Vec::new();
         for (receiver, channel) in channels.iter() {
             let last = self.0.get(receiver);
             // A moment that is far from now either way: the clock may have been set.
-            let is_due = last.is_none_or(|at| now.0.abs_diff(at.0) >= EVERY.as_secs());
+            let is_due = last.is_none_or(|(at, _)| now.0.abs_diff(at.0) >= EVERY.as_secs());
             if channel.forgets() && is_due && !busy.values().any(|one| one == receiver) {
-                self.0.insert(receiver.clone(), now);
-                due.push(receiver.clone());
+                let standing = match last {
+                    Some((_, standing)) if !is_known => standing.clone(),
+                    Some(_) | None => standing(&outbox.view.state(), receiver),
+                };
+                self.0.insert(receiver.clone(), (now, standing.clone()));
+                due.push((receiver.clone(), standing));
             }
         }
-        self.0.retain(|_, at| now.0.abs_diff(at.0) < 2 * seconds(EVERY).unsigned_abs());
+        self.0.retain(|receiver, _| channels.contains_key(receiver));
         due
     }
 }
 
+/// What `receiver` was told and has not been told the end of, and ends of late. An
+/// alert whose end was given up as a dead letter is told no longer: it runs out there.
+fn standing(state: &State, receiver: &str) -> Vec<Standing> {
+    let standing = state.alerts.values();
+    let standing = standing.filter(|alert| alert.severity().is_some() && !alert.has_ended());
+    let firing: HashSet<Identity> = standing.map(|alert| alert.key.identity()).collect();
+    let threads = state.threads.iter().filter(|((to, _), _)| to == receiver);
+    let standing = threads.filter_map(|(_, kept)| {
+        let finished_at = kept.finished_at;
+        let mut told = match serde_json::from_str(&kept.text).ok()? {
+            Thread::Alertmanager { told } => told,
+            Thread::Slack { .. } | Thread::Email { .. } => return None,
+        };
+        let is_over = finished_at.is_some();
+        told.retain(|told| is_over || told.alert.ends_at.is_some() || firing.contains(&told.id));
+        Some(Standing { told, finished_at })
+    });
+    standing.collect()
+}
+
 impl Outbox {
     /// Tells `receiver` what stands. What fails is told at the next time.
-    pub(super) async fn restate(self, receiver: String) {
-        let (standing, channels) = {
-            let state = self.view.state();
-            let channels = self.channels.borrow().clone();
-            let threads = state.threads.iter().filter(|((to, _), _)| *to == receiver);
-            let standing = threads.filter_map(|(_, kept)| {
-                let finished_at = kept.finished_at;
-                match serde_json::from_str(&kept.text).ok()? {
-                    Thread::Alertmanager { told } => Some(Standing { told, finished_at }),
-                    Thread::Slack { .. } | Thread::Email { .. } => None,
-                }
-            });
-            (standing.collect::<Vec<_>>(), channels)
-        };
+    pub(super) async fn restate(self, receiver: String, standing: Vec<Standing>) {
+        let channels = self.channels.borrow().clone();
         let Some(channel) = channels.get(&receiver).filter(|_| !standing.is_empty()) else {
             return;
         };

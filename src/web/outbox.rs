@@ -74,7 +74,7 @@ fn letter(number: u64, outgoing: &Outgoing) -> Letter {
         alerts: notice.alerts.len(),
         created_at: written(notice.created_at),
         tries: outgoing.tries,
-        may_have_arrived: outgoing.is_in_doubt,
+        may_have_arrived: outgoing.is_in_doubt || outgoing.may_have_arrived,
         next_try_at: given_up.is_none().then(|| written(outgoing.next_try_at)),
         given_up_at: given_up.map(|given_up| written(given_up.at)),
         trouble: given_up.map(|given_up| given_up.message.clone()).or(outgoing.trouble.clone()),

@@ -45,6 +45,7 @@ pub fn after(before: &[Told], notice: &Notice) -> Vec<Told> {
         .collect();
     let labels: HashSet<Pairs> = told.iter().map(|new| new.alert.labels.clone()).collect();
     let ids: HashSet<Identity> = told.iter().map(|new| new.id).collect();
+    keep_firing(&mut told, |told| &told.alert);
     for old in before.iter().filter(|old| !labels.contains(&old.alert.labels)) {
         match old.alert.ends_at {
             // The same alert by other labels: it escalated.
@@ -87,5 +88,17 @@ pub fn still(now: Timestamp, standing: &[Standing]) -> Vec<Labelled> {
             alerts.push(Labelled { ends_at, ..told.alert.clone() });
         }
     }
+    keep_firing(&mut alerts, |alert| alert);
     alerts
+}
+
+/// An alert that ended and fires anew has one set of labels: an Alertmanager that is
+/// told both takes it for ended.
+fn keep_firing<T>(told: &mut Vec<T>, alert: impl Fn(&T) -> &Labelled) {
+    let firing = told.iter().map(&alert).filter(|alert| alert.ends_at.is_none());
+    let firing: HashSet<Pairs> = firing.map(|alert| alert.labels.clone()).collect();
+    told.retain(|one| {
+        let alert = alert(one);
+        alert.ends_at.is_none() || !firing.contains(&alert.labels)
+    });
 }

@@ -16,6 +16,7 @@ impl Turn<'_> {
     pub(super) fn begin_try(&mut self, number: u64) {
         let Some(outgoing) = self.state.outbox.get_mut(&number) else { return };
         self.tally.repeats += u64::from(outgoing.is_in_doubt);
+        outgoing.may_have_arrived |= outgoing.is_in_doubt;
         outgoing.is_in_doubt = true;
         self.outgoing.insert(number);
     }
@@ -32,7 +33,7 @@ impl Turn<'_> {
                 }
             }
             Outcome::Failed { retry_after, message, chance, is_answer_lost } => {
-                outgoing.is_in_doubt = is_answer_lost;
+                outgoing.is_in_doubt = is_answer_lost || outgoing.may_have_arrived;
                 outgoing.fail(now, retry_after, message, chance);
                 self.hand_over_if_given_up(number);
             }
@@ -98,7 +99,8 @@ impl Turn<'_> {
         let key = (sent.notice.receiver.clone(), sent.notice.batch.clone());
         let is_outdated = sent.is_resent && self.state.threads.contains_key(&key);
         let Some(text) = text.filter(|_| !is_outdated) else { return };
-        let thread = KeptThread { text, finished_at: None };
+        let batches = sent.told_batches().map(str::to_owned).collect();
+        let thread = KeptThread { text, finished_at: None, batches };
         self.changes.records.push(Record::Thread {
             receiver: key.0.clone(),
             batch: key.1.clone(),
