@@ -29,6 +29,12 @@ simulate listen="127.0.0.1:9468" *args:
 real:
     .ci/real
 
+# What stands in deploy/, by its own tools, and the dashboard before a real Prometheus.
+deploy:
+    .ci/deploy-tools
+    .ci/deploy
+    .ci/dashboard
+
 # A hundred kills and ten power cuts.
 faults:
     .ci/faults

@@ -11,6 +11,7 @@ pub mod check;
 pub mod demo;
 pub mod explain;
 pub mod logs;
+pub mod notify;
 pub mod online;
 mod paint;
 mod past;
@@ -63,6 +64,7 @@ enum Command {
     Backtest(backtest::BacktestArgs),
     Suggest(suggest::SuggestArgs),
     Explain(explain::ExplainArgs),
+    Notify(notify::NotifyArgs),
     Alerts(alerts::AlertsArgs),
     Silence(silence::SilenceArgs),
     Simulate(simulate::SimulateArgs),
@@ -84,6 +86,7 @@ impl Cli {
             Command::Backtest(args) => runtime.block_on(backtest::run(args)),
             Command::Suggest(args) => runtime.block_on(suggest::run(args)),
             Command::Explain(args) => runtime.block_on(explain::run(&args)),
+            Command::Notify(args) => runtime.block_on(notify::run(&args)),
             Command::Alerts(args) => runtime.block_on(alerts::run(&args)),
             Command::Silence(args) => runtime.block_on(silence::run(&args)),
             Command::Simulate(args) => runtime.block_on(simulate::run(args)),

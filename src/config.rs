@@ -7,6 +7,7 @@ use std::hash::Hasher;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use crate::domain::notify::wording::Wording;
 use crate::domain::policy::{Policy, SourcePolicy};
 
 mod comparison;
@@ -50,16 +51,9 @@ const FILE: Shape = Shape {
         "notify",
         "inhibit",
         "mute",
-    ],
-    later: &[
         "heartbeat",
-        "store",
-        "metrics",
-        "retain",
-        "auth_token",
-        "auth_token_file",
-        "protect_metrics",
     ],
+    later: &["store", "metrics", "retain", "auth_token", "auth_token_file", "protect_metrics"],
 };
 
 /// A whole file, understood.
@@ -69,6 +63,7 @@ pub struct Config {
     pub policy: Policy,
     pub sources: Vec<SourceConfig>,
     pub receivers: Vec<Receiver>,
+    pub heartbeat: Option<HeartbeatConfig>,
     /// Of the text alone, without what the environment put in. 48 bits, so that a
     /// metric holds it exactly.
     pub hash: u64,
@@ -90,6 +85,16 @@ pub struct SourceConfig {
 pub struct Receiver {
     pub name: String,
     pub channel: ChannelConfig,
+    /// Its own title and body, of which each message is tried.
+    pub words: Wording,
+}
+
+/// Who is told after each whole poll that postwatch lives.
+#[derive(Debug, Clone, PartialEq)]
+pub struct HeartbeatConfig {
+    pub url: Secret,
+    /// At most once in this time.
+    pub every: Duration,
 }
 
 /// How a receiver is reached.
@@ -107,6 +112,16 @@ pub enum ChannelConfig {
         smtp: Secret,
         from: String,
         to: Vec<String>,
+    },
+    Webhook {
+        /// `http(s)://`; user, path and query may be secret.
+        url: Secret,
+        /// [`Secret::signing_key`] gives the key; messages are not signed without.
+        secret: Option<Secret>,
+    },
+    Alertmanager {
+        /// Of every member of a cluster; user, path and query may be secret.
+        urls: Vec<Secret>,
     },
 }
 
@@ -240,7 +255,8 @@ fn decode(d: &mut Decoder<'_>, root: &Fields<'_>, text: &str) -> Config {
     let evaluate_every = evaluate_every(d, root);
     let around = rules::Around { sources: &policies, evaluate_every };
     let rules = rules::rules(d, root, &around);
-    let placed = receivers::receivers(d, root);
+    let placed = receivers::receivers(d, root, &rules);
+    let heartbeat = receivers::heartbeat(d, root);
     let names = policies.iter().map(|source| source.name.clone()).collect();
     let around = routes::Around { rules: &rules, receivers: &placed, sources: names };
     let routes = routes::routes(d, root, &around);
@@ -255,7 +271,7 @@ fn decode(d: &mut Decoder<'_>, root: &Fields<'_>, text: &str) -> Config {
     let zones = routes::zones(&routes);
     let policy =
         Policy { sources: policies, evaluate_every, rules, routes, inhibitions, mutes, zones };
-    Config { policy, sources, receivers, hash: hash(text) }
+    Config { policy, sources, receivers, heartbeat, hash: hash(text) }
 }
 
 fn evaluate_every(d: &mut Decoder<'_>, root: &Fields<'_>) -> Duration {

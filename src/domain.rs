@@ -34,6 +34,8 @@ pub mod alert;
 
 pub mod notify;
 
+pub mod heartbeat;
+
 pub mod silence;
 
 pub mod outgoing;

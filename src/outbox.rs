@@ -19,6 +19,8 @@ use crate::failpoint::{Step, reach};
 use crate::metrics::Metrics;
 use crate::pipeline::{Message, View};
 
+mod restating;
+
 /// By receiver.
 pub type Channels = Arc<BTreeMap<String, Channel>>;
 
@@ -44,10 +46,15 @@ impl Outbox {
         let mut sends: JoinSet<()> = JoinSet::new();
         // By task: whatever becomes of a send, its receiver is free again.
         let mut busy: HashMap<tokio::task::Id, String> = HashMap::new();
+        let mut restated = restating::Restated::default();
         while !*stop.borrow() {
             for (number, receiver) in self.due(&busy) {
-                let send = sends.spawn(self.clone().send(number));
+                let send = sends.spawn(self.clone().send(number, receiver.clone()));
                 busy.insert(send.id(), receiver);
+            }
+            for receiver in restated.due(&self, &busy) {
+                let telling = sends.spawn(self.clone().restate(receiver.clone()));
+                busy.insert(telling.id(), receiver);
             }
             let second = self.clock.real(Duration::from_secs(1)).max(Duration::from_millis(10));
             tokio::select! {
@@ -83,12 +90,13 @@ impl Outbox {
         due
     }
 
-    async fn send(self, number: u64) {
-        let Some((mut notice, thread, channels)) = self.take(number) else { return };
-        self.add_texts(&mut notice).await;
-        if !self.begin(number).await {
+    async fn send(self, number: u64, receiver: String) {
+        if !self.begin(number, receiver).await {
             return;
         }
+        // Only now: until it was begun, newer ones were merged into it.
+        let Some((mut notice, thread, channels)) = self.take(number) else { return };
+        self.add_texts(&mut notice).await;
         let outcome = match channels.get(&notice.receiver) {
             Some(channel) => self.try_channel(channel, &notice, thread.as_ref()).await,
             None => Outcome::Refused {
@@ -103,9 +111,9 @@ impl Outbox {
 
     /// Whether it is kept that the message goes out: else its answer could not be
     /// kept either, and it would go out twice.
-    async fn begin(&self, number: u64) -> bool {
+    async fn begin(&self, number: u64, receiver: String) -> bool {
         let (done, answer) = oneshot::channel();
-        let told = self.keeper.send(Message::Sending { number, done }).await;
+        let told = self.keeper.send(Message::Sending { number, receiver, done }).await;
         told.is_ok() && matches!(answer.await, Ok(Ok(())))
     }
 
@@ -113,9 +121,12 @@ impl Outbox {
     fn take(&self, number: u64) -> Option<(Notice, Option<Thread>, Channels)> {
         let state = self.view.state();
         let channels = self.channels.borrow().clone();
-        let notice = state.outbox.get(&number)?.notice.clone();
+        let outgoing = state.outbox.get(&number)?;
+        let notice = outgoing.notice.clone();
         let thread = state.threads.get(&(notice.receiver.clone(), notice.batch.clone()));
-        let thread = thread.and_then(|thread| serde_json::from_str(thread).ok());
+        // What is sent again is older than the thread's root, which it would overwrite.
+        let thread = thread.filter(|_| !outgoing.is_resent);
+        let thread = thread.and_then(|thread| serde_json::from_str(&thread.text).ok());
         Some((notice, thread, channels))
     }
 
@@ -150,6 +161,11 @@ impl Outbox {
         let is_answer_lost = sent.as_ref().is_err_and(SendError::is_answer_lost);
         let (outcome, word, reason) = match sent {
             Ok(sent) => {
+                if let Some(why) = sent.unworded {
+                    tracing::warn!(receiver = notice.receiver, error = %why, "a template of the receiver failed; the built-in text was sent");
+                    let labels = ["", notice.receiver.as_str()];
+                    self.metrics.template_failures.with_label_values(&labels).inc();
+                }
                 let thread = sent.thread.and_then(|thread| serde_json::to_string(&thread).ok());
                 (Outcome::Sent { thread }, "sent", notice.reason.as_str())
             }

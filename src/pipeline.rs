@@ -20,6 +20,8 @@ use crate::source::Page;
 use crate::store::{Store, StoreError};
 
 mod house;
+mod loading;
+mod outbox;
 mod reload;
 mod silences;
 #[cfg(test)]
@@ -27,14 +29,11 @@ mod tests;
 mod view;
 
 use house::House;
+pub use outbox::DeadLetters;
 pub use view::{InForce, StoreHealth, View};
 
 /// Pages that may wait for the keeper: with more, the network is read slower.
 const WAITING: usize = 2;
-
-/// How far beyond the look-back the journal is read at a start: a delivery's
-/// last entry may have been written this long before its time was up.
-const LOAD_MARGIN: Duration = Duration::from_secs(24 * 3600);
 
 /// What the keeper is told. `Ok` on `done` means: it is on the disk.
 pub enum Message {
@@ -76,10 +75,16 @@ pub enum Message {
         of: Vec<(u64, Vec<String>)>,
     },
     /// A notice is about to be handed to its channel; `Err` where that cannot be
-    /// kept: then it must wait.
+    /// kept, or where it was merged into another: then it must wait.
     Sending {
         number: u64,
+        receiver: String,
         done: Done,
+    },
+    /// A dead letter, or all of them, are to be sent again.
+    Resend {
+        which: DeadLetters,
+        done: oneshot::Sender<Result<Vec<u64>, String>>,
     },
     Settled {
         number: u64,
@@ -212,8 +217,11 @@ impl<S: Store + 'static> Keeper<S> {
             Message::ClickParameters { source, of } => {
                 self.turn(News::ClickParameters { source: &source, of: &of }).ok();
             }
-            Message::Sending { number, done } => {
-                done.send(self.begin_send(number)).ok();
+            Message::Sending { number, receiver, done } => {
+                done.send(self.begin_send(number, &receiver)).ok();
+            }
+            Message::Resend { which, done } => {
+                done.send(self.send_again(which)).ok();
             }
             Message::Settled { number, outcome, done } => {
                 let settled = self.turn(News::Settled { number, outcome });
@@ -287,7 +295,7 @@ impl<S: Store + 'static> Keeper<S> {
             self.metrics.rule_evaluation_seconds.with_label_values(&labels).observe(seconds);
             self.metrics.rule_unknown.with_label_values(&labels).inc_by(judged.unknown);
             let failed = judged.failed_templates;
-            self.metrics.template_failures.with_label_values(&labels).inc_by(failed);
+            self.metrics.template_failures.with_label_values(&[labels[0], ""]).inc_by(failed);
         }
         Ok(())
     }
@@ -300,22 +308,6 @@ impl<S: Store + 'static> Keeper<S> {
             true => Ok(()),
             false => Err("a page of this read could not be stored".to_owned()),
         }
-    }
-
-    fn begin_send(&mut self, number: u64) -> Result<(), String> {
-        let tally = self.turn(News::Sending { number })?;
-        if tally.repeats > 0 {
-            let state = self.view.state();
-            let Some(outgoing) = state.outbox.get(&number) else { return Ok(()) };
-            let receiver = outgoing.notice.receiver.as_str();
-            self.metrics.notifications_repeated.with_label_values(&[receiver]).inc();
-            tracing::warn!(
-                receiver,
-                notice = outgoing.notice.id,
-                "the answer to a message was lost: it is sent again, with the same id"
-            );
-        }
-        Ok(())
     }
 
     /// Decides, commits, and only then lets anybody see. After a failed commit
@@ -359,6 +351,7 @@ impl<S: Store + 'static> Keeper<S> {
         };
         match committed {
             Ok(tally) => {
+                self.count_messages(&tally);
                 self.note_well();
                 self.checkpoint_if_due();
                 self.committed.notify_one();
@@ -369,38 +362,5 @@ impl<S: Store + 'static> Keeper<S> {
                 Err(self.note_trouble(&error))
             }
         }
-    }
-
-    /// How far back a start reads.
-    fn span(&self) -> Duration {
-        let lookback = self.policy.sources.iter().map(|source| source.lookback).max();
-        lookback.unwrap_or_default() + LOAD_MARGIN
-    }
-
-    fn load(&mut self) -> Result<(), StoreError> {
-        let now = self.clock.now();
-        let mut fresh = match self.read_state() {
-            Err(StoreError::Damaged(why)) => {
-                self.store.rebuild(now, &why)?;
-                self.house.looked_at = Timestamp::default();
-                self.read_state()?
-            }
-            read => read?,
-        };
-        self.house.checkpoint_at = fresh.commit;
-        let (changes, _) = turn(now, &self.policy, &mut fresh, News::Started);
-        if !changes.is_empty() {
-            self.store.commit(&changes)?;
-        }
-        *self.view.state_mut() = fresh;
-        self.is_loaded = true;
-        Ok(())
-    }
-
-    fn read_state(&mut self) -> Result<State, StoreError> {
-        let span = self.span();
-        let mut fresh = State::default();
-        fresh.commit = self.store.load(span, &mut |stored| fresh.restore(stored))?;
-        Ok(fresh)
     }
 }

@@ -9,7 +9,7 @@ use tokio::net::TcpListener;
 use tokio::sync::{Notify, mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 
-use crate::channel::{Channel, Link};
+use crate::channel::{Channel, Heartbeat, Link};
 use crate::clock::Clock;
 use crate::domain::policy::SourcePolicy;
 use crate::metrics::Metrics;
@@ -19,6 +19,8 @@ use crate::poll::Poller;
 use crate::source::ReportApi;
 use crate::store::{Store, StoreError};
 use crate::web::{self, Reloads, Web};
+
+mod heartbeat;
 
 /// Whoever stops the service kills it after 5 s: everything is at rest before
 /// that. What is not told by then is in the outbox, and the next start tells it.
@@ -33,6 +35,7 @@ pub struct Parts<A, S> {
     /// One client for each source of the policy.
     pub sources: Vec<(SourcePolicy, A)>,
     pub channels: BTreeMap<String, Channel>,
+    pub heartbeat: Option<Heartbeat>,
     pub store: S,
     pub clock: Clock,
     pub metrics: Arc<Metrics>,
@@ -47,6 +50,7 @@ pub struct NewRules<A> {
     /// others go on as they are.
     pub sources: Vec<(SourcePolicy, A)>,
     pub channels: BTreeMap<String, Channel>,
+    pub heartbeat: Option<Heartbeat>,
 }
 
 /// A service whose parts are at work.
@@ -56,6 +60,7 @@ pub struct Service {
     clock: Clock,
     metrics: Arc<Metrics>,
     channels: Arc<watch::Sender<Channels>>,
+    heartbeat: Arc<watch::Sender<heartbeat::Told>>,
     /// Counts the reads of every poller.
     reads: Arc<AtomicU32>,
     stop: watch::Sender<bool>,
@@ -70,7 +75,9 @@ impl Service {
     pub fn start<A: ReportApi, S: Store + 'static>(
         parts: Parts<A, S>,
     ) -> Result<Service, StoreError> {
-        let Parts { rules, sources, channels, store, clock, metrics, listener, reloads } = parts;
+        let Parts { rules, sources, channels, heartbeat, store, clock, metrics, listener, reloads } =
+            parts;
+        let (heartbeat, told) = watch::channel(heartbeat.map(Arc::new));
         let committed = Arc::new(Notify::new());
         let keeper = Keeper::open(store, rules, clock, metrics.clone(), committed.clone())?;
         let view = keeper.view();
@@ -86,16 +93,17 @@ impl Service {
             reloads,
             keeper: keeper.clone(),
             started_at: clock.now(),
-            page: page_link(address).as_str().to_owned(),
+            page: Link::of(address).as_str().to_owned(),
             is_loopback: address.is_none_or(|address| address.ip().is_loopback()),
         };
         let web = tokio::spawn(web::serve(listener, web::router(web), stopped(stopping.clone())));
         tokio::spawn(tick(keeper.clone(), clock));
+        tokio::spawn(heartbeat::run(view.clone(), told, clock, metrics.clone()));
         let outbox = Outbox {
             view: view.clone(),
             keeper: keeper.clone(),
             channels: channels.subscribe(),
-            link: page_link(address),
+            link: Link::of(address),
             clock,
             metrics: metrics.clone(),
             committed,
@@ -107,6 +115,7 @@ impl Service {
             clock,
             metrics,
             channels: Arc::new(channels),
+            heartbeat: Arc::new(heartbeat),
             reads: Arc::default(),
             stop,
             pollers: BTreeMap::new(),
@@ -122,11 +131,14 @@ impl Service {
     /// # Errors
     /// Why the store did not take it.
     pub async fn reload<A: ReportApi>(&mut self, new: NewRules<A>) -> Result<(), String> {
-        let NewRules { rules, sources, channels } = new;
+        let NewRules { rules, sources, channels, heartbeat } = new;
         let policy = rules.policy.clone();
         let (done, answer) = oneshot::channel();
-        let holder = self.channels.clone();
-        let adopt = Box::new(move || drop(holder.send_replace(Arc::new(channels))));
+        let holder = (self.channels.clone(), self.heartbeat.clone());
+        let adopt = Box::new(move || {
+            holder.0.send_replace(Arc::new(channels));
+            holder.1.send_replace(heartbeat.map(Arc::new));
+        });
         let stopping = || "the service is stopping".to_owned();
         let asked = self.keeper.send(Message::Reload { rules, adopt, done }).await;
         asked.map_err(|_| stopping())?;
@@ -215,11 +227,4 @@ async fn tick(keeper: mpsc::Sender<Message>, clock: Clock) {
 async fn stopped(mut stopping: watch::Receiver<bool>) {
     // Nobody left to say so is as good as being told.
     stopping.wait_for(|stop| *stop).await.ok();
-}
-
-/// Where messages say that the page is.
-fn page_link(address: Option<std::net::SocketAddr>) -> Link {
-    let text =
-        address.map_or("http://localhost/".to_owned(), |address| format!("http://{address}/"));
-    Link::new(text.parse().expect("an address makes a URL"))
 }

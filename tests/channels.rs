@@ -1,14 +1,19 @@
 //! What receivers get, and what the outbox is told when they cannot have it:
-//! Slack against a strict fake, mail against a real server and a double.
+//! Slack against a strict fake, mail against a real server and a double, webhooks
+//! against a server that fails as it is told.
 
 mod support;
 
+#[path = "channels/alertmanager.rs"]
+mod alertmanager;
 #[path = "channels/email.rs"]
 mod email;
 #[path = "channels/rendering.rs"]
 mod rendering;
 #[path = "channels/slack.rs"]
 mod slack;
+#[path = "channels/webhook.rs"]
+mod webhook;
 
 use postwatch::channel::Link;
 

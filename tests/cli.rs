@@ -9,10 +9,14 @@ mod bad_input;
 mod check;
 #[path = "cli/explain.rs"]
 mod explain;
+#[path = "cli/heartbeat.rs"]
+mod heartbeat;
 #[path = "cli/help.rs"]
 mod help;
 #[path = "cli/program.rs"]
 mod program;
+#[path = "cli/receivers.rs"]
+mod receivers;
 #[path = "cli/reload.rs"]
 mod reload;
 #[path = "cli/replays.rs"]

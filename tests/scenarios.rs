@@ -27,6 +27,8 @@ mod life;
 mod measures;
 #[path = "scenarios/notices.rs"]
 mod notices;
+#[path = "scenarios/outbox.rs"]
+mod outbox;
 #[path = "scenarios/playing.rs"]
 mod playing;
 #[path = "scenarios/proofs.rs"]

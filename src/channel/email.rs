@@ -14,9 +14,10 @@ use lettre::transport::smtp::extension::ClientId;
 use tracing::warn;
 
 use crate::domain::notify::Notice;
+use crate::domain::notify::wording::Wording;
 
-use super::render;
-use super::{Link, SendError, Sent, Thread};
+use super::render::Letter;
+use super::{SendError, Sent, Thread};
 use refusal::Step;
 use server::{Server, Tls};
 
@@ -45,6 +46,7 @@ pub struct Email {
     hello: ClientId,
     from: Mailbox,
     to: Vec<Mailbox>,
+    pub(super) words: Wording,
 }
 
 impl Email {
@@ -57,25 +59,29 @@ impl Email {
         if to.is_empty() {
             return Err("`to` is empty; write at least one address".to_owned());
         }
-        Ok(Email { server, hello: ClientId::default(), from, to })
+        Ok(Email { server, hello: ClientId::default(), from, to, words: Wording::default() })
+    }
+
+    /// The same with the receiver's own words.
+    pub fn with_words(self, words: Wording) -> Email {
+        Email { words, ..self }
     }
 
     pub(super) async fn send(
         &self,
         notice: &Notice,
+        letter: &Letter,
         thread: Option<&Thread>,
-        link: &Link,
     ) -> Result<Sent, SendError> {
         let root = match thread {
             Some(Thread::Email { root }) => root.clone(),
             _ => mail::root_id(notice, &self.from),
         };
-        let letter = render::compose(notice, link);
-        let message = mail::message(notice, &letter, &root, &self.from, &self.to)?;
+        let message = mail::message(notice, letter, &root, &self.from, &self.to)?;
         let mut connection = self.log_in().await?;
         self.transfer(&mut connection, &message).await?;
         close(connection);
-        Ok(Sent { thread: Some(Thread::Email { root }) })
+        Ok(Sent { thread: Some(Thread::Email { root }), ..Sent::default() })
     }
 
     /// Connects and logs in, and sends nothing.

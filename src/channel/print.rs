@@ -2,10 +2,8 @@
 
 use std::io::{IsTerminal, Write};
 
-use crate::domain::notify::Notice;
-
-use super::render::{self, plain};
-use super::{Link, SendError, Sent};
+use super::render::{Letter, plain};
+use super::{SendError, Sent};
 
 /// Prints to standard output, coloured only where that is a terminal.
 #[derive(Debug, Clone, Copy)]
@@ -19,9 +17,8 @@ impl Print {
         Print { colour: std::io::stdout().is_terminal() }
     }
 
-    pub(super) fn send(&self, notice: &Notice, link: &Link) -> Result<Sent, SendError> {
-        let letter = render::compose(notice, link);
-        let text = if self.colour { plain::coloured(&letter) } else { plain::text(&letter) };
+    pub(super) fn send(&self, letter: &Letter) -> Result<Sent, SendError> {
+        let text = if self.colour { plain::coloured(letter) } else { plain::text(letter) };
         let mut out = std::io::stdout().lock();
         // A closed pipe must not end the service: the reader went away, that is all.
         writeln!(out, "{text}")

@@ -12,6 +12,8 @@ use words::{Zone, span};
 pub mod blocks;
 mod cause;
 pub mod html;
+pub mod labelled;
+pub mod own_words;
 pub mod plain;
 mod sample;
 mod words;
@@ -41,6 +43,8 @@ pub struct Letter {
     pub state: String,
     /// What happened since the last message, in a sentence or two.
     pub lead: Vec<String>,
+    /// Lines of the receiver's own, in place of the alerts; empty where it has none.
+    pub body: Vec<String>,
     /// Alerts in full.
     pub entries: Vec<Entry>,
     /// Further alerts, a row each.
@@ -104,6 +108,7 @@ pub fn compose(notice: &Notice, link: &Link) -> Letter {
         headline: headline(notice),
         state: state(notice),
         lead: lead(notice, &zone),
+        body: Vec::new(),
         entries: full,
         rows,
         more: alerts.len().saturating_sub(FULL + ROWS),
@@ -176,6 +181,12 @@ fn lead(notice: &Notice, zone: &Zone) -> Vec<String> {
     if let Some(receiver) = &notice.instead_of {
         let receiver = clean(receiver, 80);
         lead.push(format!("You get this because receiver {receiver} could not be reached."));
+    }
+    if let Some(since) = notice.late_since {
+        let (since, at) = (zone.minute(since), zone.minute(notice.created_at));
+        lead.push(format!(
+            "Late: this could not be delivered since {since}; it tells how things stood at {at}."
+        ));
     }
     match notice.reason {
         NoticeReason::First if all > 1 => lead.push(format!("{all} alerts in this message.")),

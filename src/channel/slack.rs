@@ -6,10 +6,11 @@ use slack_morphism::errors::SlackClientError;
 use slack_morphism::prelude::*;
 use url::Url;
 
+use crate::domain::notify::wording::Wording;
 use crate::domain::notify::{Notice, NoticeReason};
 
-use super::render::{self, Letter, blocks};
-use super::{Link, SendError, Sent, Thread};
+use super::render::{Letter, blocks};
+use super::{SendError, Sent, Thread};
 
 mod refusal;
 
@@ -33,6 +34,7 @@ pub struct Slack {
     client: SlackClient<Connector>,
     token: SlackApiToken,
     channel: String,
+    pub(super) words: Wording,
 }
 
 /// What is read of an answer. The crate's own types also want the posted
@@ -58,23 +60,28 @@ impl Slack {
             );
         }
         let connector = connector(options.api_url.as_deref())?;
-        Ok(Slack { client: SlackClient::new(connector), token, channel: options.channel })
+        let client = SlackClient::new(connector);
+        Ok(Slack { client, token, channel: options.channel, words: Wording::default() })
+    }
+
+    /// The same with the receiver's own words.
+    pub fn with_words(self, words: Wording) -> Slack {
+        Slack { words, ..self }
     }
 
     pub(super) async fn send(
         &self,
         notice: &Notice,
+        letter: &Letter,
         thread: Option<&Thread>,
-        link: &Link,
     ) -> Result<Sent, SendError> {
-        let letter = render::compose(notice, link);
         let Some(Thread::Slack { channel, ts }) = thread else {
-            return self.post_root(notice, &letter).await;
+            return self.post_root(notice, letter).await;
         };
         // The root first: it can be repeated without harm if the reply then fails.
-        match self.update_root(notice, &letter, channel, ts).await {
+        match self.update_root(notice, letter, channel, ts).await {
             Ok(()) => {}
-            Err(error) if refusal::is_gone(&error) => return self.post_root(notice, &letter).await,
+            Err(error) if refusal::is_gone(&error) => return self.post_root(notice, letter).await,
             Err(error) if refusal::is_frozen(&error) => {}
             // An edit is worth less than the news: whatever refuses it for good, the
             // reply is tried, and says what is wrong where that is refused too.
@@ -83,9 +90,9 @@ impl Slack {
                 SendError::Permanent { .. } => {}
             },
         }
-        match self.reply(notice, &letter, channel, ts).await {
-            Ok(()) => Ok(Sent { thread: thread.cloned() }),
-            Err(error) if refusal::is_gone(&error) => self.post_root(notice, &letter).await,
+        match self.reply(notice, letter, channel, ts).await {
+            Ok(()) => Ok(Sent { thread: thread.cloned(), ..Sent::default() }),
+            Err(error) if refusal::is_gone(&error) => self.post_root(notice, letter).await,
             Err(error) => Err(refusal::explain(error, &self.channel)),
         }
     }
@@ -111,7 +118,7 @@ impl Slack {
             channel: posted.channel.unwrap_or_else(|| self.channel.clone()),
             ts,
         });
-        Ok(Sent { thread })
+        Ok(Sent { thread, ..Sent::default() })
     }
 
     async fn update_root(

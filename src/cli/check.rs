@@ -26,7 +26,7 @@ pub struct CheckArgs {
     /// The rules file
     #[arg(default_value = "rules.yaml", env = "POSTWATCH_RULES")]
     pub file: PathBuf,
-    /// Also try each API key, Slack token and SMTP login; sends nothing to anybody, takes 30 s
+    /// Also try each API key, login and address; sends nothing to anybody, takes 30 s
     /// at most
     #[arg(long)]
     pub online: bool,

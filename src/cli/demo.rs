@@ -125,6 +125,7 @@ fn start(config: Config, clock: Clock, listener: TcpListener) -> anyhow::Result<
         rules: InForce { policy: Arc::new(config.policy), hash: config.hash },
         sources,
         channels,
+        heartbeat: None,
         store: MemoryStore::default(),
         clock,
         metrics,

@@ -8,9 +8,9 @@ use std::time::Duration;
 mod sample;
 
 use super::check::Trial;
-use super::run::{channel, everflow_within};
+use super::run::{channel, everflow_within, heartbeat};
 use crate::clock::Clock;
-use crate::config::{Config, Receiver, SourceConfig};
+use crate::config::{Config, HeartbeatConfig, Receiver, SourceConfig};
 use crate::metrics::Metrics;
 use crate::source::{Budget, ReportApi};
 
@@ -35,7 +35,10 @@ pub async fn try_all(config: &Config) -> Vec<Trial> {
     let receivers = config.receivers.iter().map(|receiver| -> Trying<'_> {
         Box::pin(within(format!("receiver \"{}\"", receiver.name), try_receiver(receiver)))
     });
-    futures_util::future::join_all(sources.chain(receivers)).await
+    let heartbeat = config.heartbeat.iter().map(|config| -> Trying<'_> {
+        Box::pin(within("heartbeat".to_owned(), try_heartbeat(config)))
+    });
+    futures_util::future::join_all(sources.chain(receivers).chain(heartbeat)).await
 }
 
 /// What a try found: a sentence, and doubts.
@@ -70,7 +73,13 @@ async fn try_source(config: &Config, source: &SourceConfig) -> Found {
 }
 
 async fn try_receiver(receiver: &Receiver) -> Found {
-    let channel = channel(&receiver.channel)?;
+    let channel = channel(receiver)?;
     let answer = channel.probe().await.map_err(|error| error.to_string())?;
+    Ok((answer, Vec::new()))
+}
+
+async fn try_heartbeat(config: &HeartbeatConfig) -> Found {
+    let Some(heartbeat) = heartbeat(Some(config))? else { return Ok(Default::default()) };
+    let answer = heartbeat.probe().await.map_err(|error| error.to_string())?;
     Ok((answer, Vec::new()))
 }

@@ -21,7 +21,7 @@ mod connect;
 mod looks;
 mod reload;
 
-pub use connect::{channel, everflow, everflow_within};
+pub use connect::{channel, everflow, everflow_within, heartbeat};
 use connect::{channels, connect};
 use reload::RulesFile;
 
@@ -119,6 +119,7 @@ async fn start(args: &RunArgs) -> Result<(Service, RulesFile, SocketAddr), Refus
     })?;
     let address = listener.local_addr().map_err(cannot_start)?;
     let channels = channels(&config.receivers).map_err(cannot_start)?;
+    let heartbeat = heartbeat(config.heartbeat.as_ref()).map_err(cannot_start)?;
     let folder = args.data.clone();
     let store = blocking(move || SledStore::open(&folder)).await?.map_err(cannot_start)?;
     let connecting = config.sources.iter().map(|source| connect(source, clock, metrics.clone()));
@@ -130,6 +131,7 @@ async fn start(args: &RunArgs) -> Result<(Service, RulesFile, SocketAddr), Refus
         rules: rules_in_force,
         sources,
         channels,
+        heartbeat,
         store,
         clock,
         metrics,

@@ -322,7 +322,8 @@ impl<'a> Decoder<'a> {
         }
     }
 
-    fn checked_secret(&mut self, entry: Entry<'_>) -> Option<Secret> {
+    /// A secret that stands in the file itself.
+    pub fn checked_secret(&mut self, entry: Entry<'_>) -> Option<Secret> {
         let value = self.word(entry)?;
         self.plain_secret(entry, &value)
     }

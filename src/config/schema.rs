@@ -25,6 +25,7 @@ pub fn schema() -> Value {
             ("notify", notify()),
             ("inhibit", one_or_many(reference("inhibition"))),
             ("mute", one_or_many(reference("mute"))),
+            ("heartbeat", heartbeat()),
         ],
     );
     schema["$schema"] = json!("http://json-schema.org/draft-07/schema#");
@@ -243,8 +244,47 @@ fn receiver() -> Value {
             ("to", words("Who gets it")),
         ],
     );
-    let name = text("What routes call it");
-    object(&receivers::RECEIVER, &["name"], &[("name", name), ("slack", slack), ("email", email)])
+    let webhook = object(
+        &receivers::WEBHOOK,
+        &[],
+        &[
+            ("url", text("Gets Alertmanager's version 4 payload by POST")),
+            ("url_file", text("A file that holds the address")),
+            ("secret", text("whsec_…: messages are signed with it after Standard Webhooks")),
+            ("secret_file", text("A file that holds the secret")),
+        ],
+    );
+    let urls = words("Its address, without /api; of a cluster those of all members");
+    let alertmanager = object(
+        &receivers::ALERTMANAGER,
+        &[],
+        &[("url", urls), ("url_file", text("A file that holds the address"))],
+    );
+    let keys = [
+        ("name", text("What routes call it")),
+        ("slack", slack),
+        ("email", email),
+        ("webhook", webhook),
+        ("alertmanager", alertmanager),
+        (
+            "title",
+            text("Template of the title: {{ title }}, {{ severity }}, {{ alerts[0].summary }}, …"),
+        ),
+        ("body", text("Template of the text, in place of the built-in one")),
+    ];
+    object(&receivers::RECEIVER, &["name"], &keys)
+}
+
+fn heartbeat() -> Value {
+    object(
+        &receivers::HEARTBEAT,
+        &[],
+        &[
+            ("url", text("Requested after each whole poll, unless a source is blind")),
+            ("url_file", text("A file that holds the address")),
+            ("every", duration("At most once in this time; default 1m")),
+        ],
+    )
 }
 
 /// Labels of alerts and their patterns; a rule's own labels are among them.

@@ -179,12 +179,82 @@ fn what_yaml_allows_and_we_do_not() {
 #[test]
 fn what_is_not_built_yet_is_refused() {
     check(
-        "sources: [{ name: a, api_key: k }]\nheartbeat: []\nreceivers:\n  - { name: h, webhook: {} }\n",
+        "sources: [{ name: a, api_key: k }]\nretain: 5d\nreceivers:\n  - { name: h, teams: {} }\n",
         [
-            "2:1: `heartbeat` is not available in this version yet; remove it",
-            "4:16: receiver \"h\": `webhook` is not available in this version yet; remove it",
+            "2:1: `retain` is not available in this version yet; remove it",
+            "4:16: receiver \"h\": `teams` is not available in this version yet; remove it",
         ],
     );
+}
+
+#[test]
+fn webhooks_alertmanagers_and_the_heartbeat_are_read() {
+    let text = r##"
+sources: [{ name: a, api_key: k }]
+receivers:
+  - { name: hook, webhook: { url: "https://u:p@hook.example/x?y=1", secret: "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw" } }
+  - { name: plain, webhook: { url: "http://127.0.0.1:1/" } }
+  - { name: am, alertmanager: { url: ["http://am-0:9093", "http://am-1:9093"] } }
+  - { name: one, alertmanager: { url: http://am:9093 } }
+  - { name: chat, slack: { token: t, channel: "#a" }, title: "[x] {{ title }}" }
+routes: [{ to: [hook, plain, am, one, chat] }]
+heartbeat: { url: "https://hc.example/ping/1" }
+"##;
+    let (config, report) = read(text);
+    assert_eq!(lines(&report.mistakes), Vec::<String>::new());
+    assert!(!lines(&report.warnings).concat().contains("plain http"), "{report:?}");
+    let config = config.expect("no mistake");
+    let members = |place: usize| match &config.receivers[place].channel {
+        ChannelConfig::Alertmanager { urls } => urls.len(),
+        _ => 0,
+    };
+    assert_eq!((members(2), members(3)), (2, 1));
+    assert_eq!(config.receivers[4].words.title.as_deref(), Some("[x] {{ title }}"));
+    assert_eq!(config.heartbeat.map(|heartbeat| heartbeat.every), Some(Duration::from_secs(60)));
+    assert!(!format!("{:?}", config.receivers).contains("hook.example"));
+}
+
+#[test]
+fn what_a_channel_cannot_be_is_said_without_its_secrets() {
+    let check = |receiver: &str, expected: &str| {
+        let text = format!(
+            "sources: [{{ name: a, api_key: k }}]\nreceivers:\n  - {{ name: r, {receiver} }}\n"
+        );
+        let (_, report) = read(&text);
+        let told = lines(&report.mistakes).join("\n");
+        assert!(told.contains(expected), "no {expected:?} in {told}");
+        assert!(!told.contains("hunter2"), "{told}");
+    };
+    check("webhook: {}", "`url` is missing");
+    check("webhook: { url: \"ftp://x/hunter2\" }", "`url` is no web address");
+    check("webhook: { url: \"http://u:hunter2@x/\" }", "would send the password unencrypted");
+    check(
+        "webhook: { url: \"https://x/\", secret: hunter2 }",
+        "`secret` is no secret for signing; write `whsec_`",
+    );
+    check("webhook: { url: \"https://x/\", sekret: hunter2 }", "did you mean `secret`?");
+    check("webhook: { url: \"https://x/\" }, slack: { token: t, channel: c }", "this one has two");
+    check("alertmanager: { url: [] }", "`url` is empty");
+    check(
+        "alertmanager: { url: [\"https://x/\", \"nonsense/hunter2\"] }",
+        "`url` is no web address",
+    );
+    check(
+        "alertmanager: { url: \"https://x/\" }, title: t",
+        "`title` has no place beside `alertmanager`",
+    );
+    check(
+        "slack: { token: t, channel: c }, body: \"{{ nothing }}\"",
+        "`body` cannot be rendered: `nothing` is undefined; it may use `title`",
+    );
+    let clear = "sources: [{ name: a, api_key: k }]\nreceivers: [{ name: r, webhook: { url: \"http://x/\" } }]\nroutes: [{ to: [r] }]\n";
+    let warned = lines(&read(clear).1.warnings).join("\n");
+    assert!(warned.contains("`url` is plain http: messages travel unencrypted"), "{warned}");
+    let told = read("sources: [{ name: a, api_key: k }]\nheartbeat: { every: 5 }\n").1;
+    let told = lines(&told.mistakes).join("\n");
+    for needed in ["`url` is missing", "`every: 5` has no unit"] {
+        assert!(told.contains(needed), "no {needed:?} in {told}");
+    }
 }
 
 const TOLD: &str =

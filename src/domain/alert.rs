@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::delivery::Identity;
 use super::notify::{Cause, Reading, Sample};
 use super::rules::evaluate::Verdict;
 use super::rules::{Label, Rule, Severity};
@@ -29,6 +30,15 @@ pub struct AlertKey {
     pub rule: String,
     /// The values of the rule's `per`, without `source`.
     pub group: Vec<(Label, String)>,
+}
+
+impl AlertKey {
+    /// A short name of the alert, the same each time that it fires.
+    pub fn identity(&self) -> Identity {
+        let mut parts = vec![self.source.as_str(), self.rule.as_str()];
+        parts.extend(self.group.iter().flat_map(|(label, value)| [label.as_str(), value.as_str()]));
+        Identity::of_parts(&parts)
+    }
 }
 
 /// An alert that is at least pending at one level.

@@ -11,6 +11,8 @@ pub mod gate;
 pub mod labels;
 pub mod plan;
 pub mod reroute;
+pub mod sample;
+pub mod wording;
 
 /// One message to one receiver, as the outbox keeps it until the channel took it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -20,12 +22,17 @@ pub struct Notice {
     pub receiver: String,
     /// Names the batch: all notices of one batch and receiver share a thread.
     pub batch: String,
+    /// What its alerts were gathered by, `(label, value)`.
+    pub group: Vec<(String, String)>,
     pub reason: NoticeReason,
     pub created_at: Timestamp,
     /// IANA zone in which the message writes times.
     pub timezone: String,
     /// The receiver that could not be reached, where this is its fallback.
     pub instead_of: Option<String>,
+    /// Since when its receiver should have heard of something in it, where that could
+    /// not be delivered for a while.
+    pub late_since: Option<Timestamp>,
     /// Every alert of the batch as it stood then: firing ones first, worst first.
     pub alerts: Vec<AlertFacts>,
 }
@@ -56,6 +63,8 @@ impl NoticeReason {
 /// An alert as a message tells it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct AlertFacts {
+    /// Which alert: the same each time that it fires.
+    pub id: Identity,
     pub rule: String,
     /// The highest level that has fired.
     pub severity: Severity,
@@ -97,6 +106,25 @@ pub enum AlertStatus {
     Removed {
         resolved_at: Timestamp,
     },
+}
+
+impl AlertStatus {
+    /// Whether nothing more is to come of it.
+    pub fn is_over(self) -> bool {
+        match self {
+            AlertStatus::Firing | AlertStatus::Quiet => false,
+            AlertStatus::Resolved { .. }
+            | AlertStatus::Expired { .. }
+            | AlertStatus::Removed { .. } => true,
+        }
+    }
+}
+
+/// Puts alerts in the order of a message: firing ones first, worst first, oldest first.
+pub fn in_reading_order(alerts: &mut [AlertFacts]) {
+    alerts.sort_by_key(|alert| {
+        (alert.status.is_over(), std::cmp::Reverse(alert.severity), alert.fired_at)
+    });
 }
 
 /// One compared measure, both sides written for people: `failure_rate`, `83 %`, `>= 20 %`.

@@ -8,9 +8,11 @@ use serde::{Deserialize, Serialize};
 use super::notify::Notice;
 use super::time::Timestamp;
 
-/// Tries of one notice before it is given up: with the back-off below about an
-/// hour.
-pub const MOST_TRIES: u32 = 12;
+pub mod merge;
+
+/// Tries of one notice before it is given up: with the back-off below about a day.
+/// While it waits, newer ones are merged into it, so that waiting costs nothing.
+pub const MOST_TRIES: u32 = 190;
 
 /// Where a fallback waits, it gets the notice within about two minutes.
 const MOST_TRIES_BEFORE_FALLBACK: u32 = 5;
@@ -21,10 +23,25 @@ const LONGEST_WAIT: Duration = Duration::from_secs(10 * 60);
 /// A channel that asks for more is tried again after this.
 const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(30 * 60);
 
+/// A thread stays for as long after its batch: what ended is told again for a while
+/// to those who might have missed it.
+pub const THREADS_LINGER: Duration = Duration::from_secs(15 * 60);
+
+/// What a channel needs to go on in a batch's thread.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeptThread {
+    /// In the channel's own form.
+    pub text: String,
+    /// Set once its batch is over and nothing of it waits.
+    pub finished_at: Option<Timestamp>,
+}
+
 /// A notice in the outbox.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Outgoing {
     pub notice: Notice,
+    /// The batches that it tells of, where it was made of the messages of several.
+    pub batches: Vec<String>,
     /// Receivers that get it where its own cannot be reached.
     pub fallback: Vec<String>,
     pub tries: u32,
@@ -36,6 +53,8 @@ pub struct Outgoing {
     pub trouble: Option<String>,
     /// Set once it was given up: it stays as a dead letter.
     pub given_up: Option<GivenUp>,
+    /// It was given up once, and somebody asked for it again: it goes out as it was.
+    pub is_resent: bool,
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -62,13 +81,27 @@ impl Outgoing {
         let next_try_at = notice.created_at;
         Outgoing {
             notice,
+            batches: Vec::new(),
             fallback,
             tries: 0,
             next_try_at,
             is_in_doubt: false,
             trouble: None,
             given_up: None,
+            is_resent: false,
         }
+    }
+
+    /// The ids of the batches that it tells of.
+    pub fn told_batches(&self) -> impl Iterator<Item = &str> {
+        let own = self.batches.is_empty().then_some(&self.notice.batch);
+        own.into_iter().chain(&self.batches).map(String::as_str)
+    }
+
+    /// Whether it may become part of another message, or another part of it. Not
+    /// while it is under way, nor where its answer was lost: it may have arrived.
+    fn may_be_merged(&self) -> bool {
+        self.given_up.is_none() && !self.is_in_doubt && !self.is_resent
     }
 
     /// Notes a failed try: it waits for the next, or is given up.
@@ -102,6 +135,16 @@ impl Outgoing {
         self.next_try_at <= now || self.next_try_at > now + LONGEST_RETRY_AFTER
     }
 
+    /// Puts a dead letter back, to be sent as it was and with its id. Its fallback had
+    /// it when it was given up.
+    pub fn send_again(&mut self, now: Timestamp) {
+        let notice = &mut self.notice;
+        notice.late_since.get_or_insert(notice.created_at);
+        (self.given_up, self.is_resent) = (None, true);
+        (self.tries, self.next_try_at) = (0, now);
+        self.fallback.clear();
+    }
+
     pub fn give_up(&mut self, at: Timestamp, message: String) {
         self.given_up = Some(GivenUp { at, message });
     }
@@ -118,7 +161,7 @@ impl Outgoing {
                     instead_of: Some(self.notice.receiver.clone()),
                     ..self.notice.clone()
                 };
-                Outgoing::new(notice, Vec::new())
+                Outgoing { batches: self.batches.clone(), ..Outgoing::new(notice, Vec::new()) }
             })
             .collect()
     }
@@ -138,10 +181,12 @@ mod tests {
                 id: "1".into(),
                 receiver: "ops".into(),
                 batch: "1".into(),
+                group: Vec::new(),
                 reason: NoticeReason::First,
                 created_at: failed_at,
                 timezone: "UTC".into(),
                 instead_of: None,
+                late_since: None,
                 alerts: Vec::new(),
             };
             let mut outgoing = Outgoing::new(notice, Vec::new());

@@ -13,7 +13,7 @@ use super::delivery::Identity;
 use super::dims::{DimsId, DimsRecord};
 use super::facts::{Entry, Facts, PostbackState};
 use super::notify::plan::{Batch, BatchKey};
-use super::outgoing::Outgoing;
+use super::outgoing::{KeptThread, Outgoing};
 use super::policy::Policy;
 use super::silence::{Silence, SilenceId, Silences};
 use super::time::Timestamp;
@@ -111,7 +111,7 @@ pub enum Record {
     Thread {
         receiver: String,
         batch: String,
-        thread: Option<String>,
+        thread: Option<KeptThread>,
     },
     Silence {
         id: SilenceId,
@@ -143,7 +143,7 @@ pub struct State {
     pub batches: BTreeMap<BatchKey, Batch>,
     pub outbox: BTreeMap<u64, Outgoing>,
     /// By (receiver, batch).
-    pub threads: BTreeMap<(String, String), String>,
+    pub threads: BTreeMap<(String, String), KeptThread>,
     pub silences: Silences,
     /// The number of the last commit.
     pub commit: u64,

@@ -67,6 +67,14 @@ pub struct Moments<'a> {
 /// headline does not fail for the one group that lacks a value. Any other name
 /// that `vars` lacks is an error, and so is a template that runs for too long.
 pub fn render(template: &str, vars: &Vars, moments: &Moments<'_>) -> Result<String, String> {
+    let text = render_in(moments.zone, template, Value::from(complete(vars, moments)))?;
+    let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    Ok(line.chars().take(MAX_TEXT).collect())
+}
+
+/// Renders any template of a rules file: strict, with a limit of work, and with the
+/// functions `percent`, `duration` and `time`, which writes moments in `zone`.
+pub fn render_in(zone: &TimeZone, template: &str, context: Value) -> Result<String, String> {
     if template.chars().count() > MAX_TEMPLATE {
         return Err(format!("it is longer than {MAX_TEMPLATE} characters"));
     }
@@ -77,12 +85,9 @@ pub fn render(template: &str, vars: &Vars, moments: &Moments<'_>) -> Result<Stri
     environment.set_recursion_limit(20);
     environment.add_function("percent", percent);
     environment.add_function("duration", duration);
-    let zone = moments.zone.clone();
+    let zone = zone.clone();
     environment.add_function("time", move |moment: Value| time(&zone, &moment));
-    let context = Value::from(complete(vars, moments));
-    let text = environment.render_str(template, context).map_err(reason)?;
-    let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
-    Ok(line.chars().take(MAX_TEXT).collect())
+    environment.render_str(template, context).map_err(reason)
 }
 
 /// The names that a template of `rule` may use.

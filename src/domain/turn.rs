@@ -4,7 +4,7 @@
 //! make the changes durable before anybody else sees the state, and must build
 //! it anew from the store where that fails.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::alert::{Alert, AlertKey};
@@ -12,7 +12,7 @@ use super::delivery::{Delivery, Row};
 use super::facts::{Entry, PostbackState};
 use super::notify::gate::explains_still;
 use super::notify::plan::{self, BatchKey};
-use super::outgoing::{Outcome, Outgoing};
+use super::outgoing::{Outcome, Outgoing, THREADS_LINGER};
 use super::policy::{Policy, SourcePolicy};
 use super::silence::{Refused, SilenceId, Wish};
 use super::state::{Changes, DeliveryText, Record, State};
@@ -52,6 +52,8 @@ pub enum News<'a> {
     ClickParameters { source: &'a str, of: &'a [(u64, Vec<String>)] },
     /// A notice is about to be handed to its channel.
     Sending { number: u64 },
+    /// Dead letters are to be sent again; numbers that are none change nothing.
+    Resend { numbers: &'a [u64] },
     /// The outbox tried a notice.
     Settled { number: u64, outcome: Outcome },
     /// Somebody wants a silence, or wants it no more; the tally has the answer.
@@ -89,6 +91,10 @@ pub struct Tally {
     pub uncounted: u64,
     /// Messages that are sent again because the answer to an earlier try was lost.
     pub repeats: u64,
+    /// Messages that became part of another one that waited for the same receiver.
+    pub merged: BTreeMap<String, u64>,
+    /// Dead letters that made room for newer ones, by receiver.
+    pub dropped: BTreeMap<String, u64>,
     /// By the rules' places in the policy, where moments were judged.
     pub rules: Vec<RuleTally>,
     /// Alerts whose status changed, when, and each as it stood then, in order.
@@ -124,6 +130,8 @@ pub(crate) struct Turn<'a> {
     tally: Tally,
     alerts: BTreeSet<AlertKey>,
     batches: BTreeSet<BatchKey>,
+    /// Numbers in the outbox.
+    outgoing: BTreeSet<u64>,
 }
 
 /// Takes the news in, judges every moment that the data newly covers, and
@@ -144,6 +152,7 @@ pub fn turn(
         tally: Tally::default(),
         alerts: BTreeSet::new(),
         batches: BTreeSet::new(),
+        outgoing: BTreeSet::new(),
     };
     turn.take_in(news);
     turn.tell();
@@ -178,6 +187,7 @@ impl Turn<'_> {
             }
             News::ClickParameters { source, of } => self.learn_click_parameters(source, of),
             News::Sending { number } => self.begin_try(number),
+            News::Resend { numbers } => self.send_again(numbers),
             News::Settled { number, outcome } => self.settle(number, outcome),
             News::Silence { wish } => self.silence(wish),
             News::Tick { uptime } => {
@@ -252,6 +262,7 @@ impl Turn<'_> {
         for (notice, fallback) in notices {
             self.post(Outgoing::new(notice, fallback));
         }
+        self.merge_waiting();
         self.forget_ended_alerts();
         self.forget_finished_threads();
     }
@@ -273,21 +284,31 @@ impl Turn<'_> {
         });
     }
 
-    /// A thread is needed as long as its batch or one of its notices is.
+    /// A thread is needed as long as its batch or one of its notices is, and a little
+    /// longer.
     fn forget_finished_threads(&mut self) {
-        let state = &mut *self.state;
+        let (state, now) = (&mut *self.state, self.now);
+        let batches = state.batches.values().map(|batch| batch.id.as_str());
+        let waiting = state.outbox.values().flat_map(|outgoing| outgoing.told_batches());
+        let open: BTreeSet<&str> = batches.chain(waiting).collect();
         let records = &mut self.changes.records;
-        state.threads.retain(|(receiver, batch), _| {
-            let is_open = state.batches.values().any(|open| open.id == *batch)
-                || state.outbox.values().any(|outgoing| outgoing.notice.batch == *batch);
-            if !is_open {
+        state.threads.retain(|(receiver, batch), thread| {
+            let finished_at = match thread.finished_at {
+                _ if open.contains(batch.as_str()) => None,
+                // From a moment to come the clock has been set back since.
+                Some(at) if at <= now => Some(at),
+                Some(_) | None => Some(now),
+            };
+            let stays = finished_at.is_none_or(|at| now.since(at) < THREADS_LINGER);
+            if thread.finished_at != finished_at || !stays {
+                thread.finished_at = finished_at;
                 records.push(Record::Thread {
                     receiver: receiver.clone(),
                     batch: batch.clone(),
-                    thread: None,
+                    thread: stays.then(|| thread.clone()),
                 });
             }
-            is_open
+            stays
         });
     }
 
@@ -299,6 +320,10 @@ impl Turn<'_> {
         for key in std::mem::take(&mut self.batches) {
             let batch = self.state.batches.get(&key).cloned();
             self.changes.records.push(Record::Batch { key, batch });
+        }
+        for number in std::mem::take(&mut self.outgoing) {
+            let outgoing = self.state.outbox.get(&number).cloned();
+            self.changes.records.push(Record::Outgoing { number, outgoing });
         }
         if !self.changes.is_empty() {
             self.state.commit = self.changes.commit;

@@ -5,7 +5,7 @@ use crate::program::Place;
 #[tokio::test]
 async fn every_help_has_examples_and_exit_codes() {
     let place = Place::new("");
-    for command in ["demo", "run", "check", "simulate"] {
+    for command in ["demo", "run", "check", "notify", "simulate"] {
         let shown = place.run(&format!("{command} --help")).await;
         assert_eq!(shown.code, Some(0), "{shown:?}");
         for part in ["Examples:", &format!("postwatch {command}"), "Exit codes: 0", "Usage:"] {

@@ -78,7 +78,7 @@ fn a_success_that_was_over_before_the_first_start_is_no_failure() {
     let mut world =
         World::new(policy(vec![rule("r", 600, vec![at_least(Measure::Failures, 1.0)])]));
     let before = row("old", NOON - 100, 2, NOON - 50, true);
-    let across = row("across", NOON - 100, 2, NOON + 10, true);
+    let across = row("across", NOON - 100, 2, NOON + 11, true);
     world.rows.insert("old".into(), before);
     world.rows.insert("across".into(), across);
     world.now += 10;

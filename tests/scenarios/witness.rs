@@ -2,6 +2,7 @@
 //! told what, by which transition, and what proved it.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
 
 use postwatch::domain::alert::{Alert, AlertEnd, AlertKey, Status};
 use postwatch::domain::notify::{AlertFacts, AlertStatus, Notice, NoticeReason};
@@ -29,7 +30,7 @@ pub struct Witness {
     gone: BTreeMap<(String, String), i64>,
     ids: BTreeSet<String>,
     /// As of the last commit that ended an alert.
-    evidence: Evidence,
+    evidence: Rc<Evidence>,
     events: usize,
 }
 

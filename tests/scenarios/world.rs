@@ -2,12 +2,12 @@
 //! does: decide, commit, and build anew after a failed commit.
 
 use std::collections::BTreeMap;
+use std::rc::Rc;
 use std::time::Duration;
 
 use postwatch::domain::alert::{Alert, AlertKey};
 use postwatch::domain::delivery::Row;
 use postwatch::domain::notify::Notice;
-use postwatch::domain::outgoing::Outcome;
 use postwatch::domain::policy::{Policy, Route, SourcePolicy, Timing};
 use postwatch::domain::rules::{Condition, Level, Measure, Op, Rule, Severity, Threshold};
 use postwatch::domain::state::{Changes, Record, State};
@@ -20,6 +20,8 @@ use postwatch::store::memory::MemoryStore;
 mod asking;
 #[path = "world/polling.rs"]
 mod polling;
+#[path = "world/sending.rs"]
+mod sending;
 
 pub use asking::{assert_same, known, known_facts, told};
 
@@ -28,7 +30,6 @@ pub const SOURCE: &str = "acme";
 pub const NOON: i64 = 1_772_366_400;
 pub const HOUR: i64 = 3_600;
 pub const DAY: i64 = 24 * HOUR;
-const PAGE: usize = 7;
 
 /// Where in a turn the process dies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,7 +46,7 @@ pub enum Event {
     Alert(AlertKey, Option<Box<Alert>>),
     Notice(Notice),
     /// What could prove a cure, before an alert that ended in this commit.
-    Evidence(Evidence),
+    Evidence(Rc<Evidence>),
 }
 
 /// `(affiliate, when)` of what is known and of what happened.
@@ -83,7 +84,13 @@ pub struct World {
     pub failing_commits: u32,
     /// Receivers whose channel refuses everything.
     pub refusing: Vec<String>,
+    /// Receivers whose channel takes nothing for now.
+    pub failing: Vec<String>,
+    /// Receivers whose channel takes everything and never says so.
+    pub mute: Vec<String>,
     pub is_network_down: bool,
+    /// Rows of a page.
+    pub page: usize,
     /// Parts of a gap that one poll has time for.
     pub parts: usize,
     /// How far the service's clock is ahead of the network's.
@@ -201,7 +208,10 @@ impl World {
             notices: Vec::new(),
             failing_commits: 0,
             refusing: Vec::new(),
+            failing: Vec::new(),
+            mute: Vec::new(),
             is_network_down: false,
+            page: 7,
             parts: usize::MAX,
             skew: 0,
             crash: None,
@@ -328,10 +338,12 @@ impl World {
     fn note_commit(&mut self, changes: &Changes) {
         let watermark = self.state.sources.get(SOURCE).and_then(|source| source.facts.watermark);
         self.was_ahead |= watermark.is_some_and(|at| at.0 > self.now);
+        let mut evidence: Option<Rc<Evidence>> = None;
         for record in &changes.records {
             if let Record::Alert { key, alert } = record {
                 if alert.as_ref().is_none_or(|alert| alert.has_ended()) {
-                    self.events.push((self.now, Event::Evidence(self.evidence())));
+                    let evidence = evidence.get_or_insert_with(|| Rc::new(self.evidence()));
+                    self.events.push((self.now, Event::Evidence(evidence.clone())));
                 }
                 let alert = alert.clone();
                 self.events.push((self.now, Event::Alert(key.clone(), alert)));
@@ -429,29 +441,5 @@ impl World {
 
     pub fn tick(&mut self) {
         self.turn(News::Tick { uptime: self.uptime });
-    }
-
-    /// Every notice that waits is taken by its channel, or refused.
-    pub fn send(&mut self) {
-        let waiting = self.state.outbox.iter().filter(|(_, waiting)| waiting.given_up.is_none());
-        let waiting: Vec<(u64, String)> =
-            waiting.map(|(&number, one)| (number, one.notice.receiver.clone())).collect();
-        for (number, receiver) in waiting {
-            let Some(outgoing) = self.state.outbox.get(&number).filter(|_| !self.is_dead()) else {
-                continue;
-            };
-            let notice = outgoing.notice.clone();
-            let outcome = match self.refusing.contains(&receiver) {
-                true => Outcome::Refused { message: "channel_not_found".into() },
-                false => Outcome::Sent { thread: Some("\"1\"".into()) },
-            };
-            if !self.refusing.contains(&receiver) {
-                self.delivered.push(notice);
-            }
-            // The answer is kept, however long the disk takes.
-            while !self.turn(News::Settled { number, outcome: outcome.clone() }) && !self.is_dead()
-            {
-            }
-        }
     }
 }

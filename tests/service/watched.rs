@@ -120,6 +120,7 @@ impl Watched {
             rules: InForce { policy: Arc::new(policy), hash: 0 },
             sources: vec![(source, api)],
             channels: BTreeMap::new(),
+            heartbeat: None,
             store: open(self.folder.path()).await,
             clock,
             metrics: self.metrics.clone(),

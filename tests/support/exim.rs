@@ -83,7 +83,49 @@ impl Drop for Exim {
     }
 }
 
-fn on_path(program: &str) -> Option<PathBuf> {
+/// A TLS server with a certificate that nobody vouches for.
+pub struct TlsServer {
+    pub port: u16,
+    _folder: TempDir,
+    child: Child,
+}
+
+impl TlsServer {
+    /// None, with a printed line, where openssl is not on PATH.
+    pub fn start() -> Option<TlsServer> {
+        let openssl = on_path("openssl")?;
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        certificates(&openssl, folder.path());
+        let port = free_port();
+        let child = Command::new(openssl)
+            .args(["s_server", "-www", "-cert", "cert.pem", "-key", "key.pem"])
+            .args(["-accept", &port.to_string()])
+            .current_dir(folder.path())
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("openssl can be executed");
+        let server = TlsServer { port, _folder: folder, child };
+        let deadline = Instant::now() + Duration::from_secs(20);
+        while TcpStream::connect(("127.0.0.1", port)).is_err() {
+            assert!(Instant::now() < deadline, "openssl does not listen");
+            std::thread::park_timeout(Duration::from_millis(20));
+        }
+        Some(server)
+    }
+}
+
+impl Drop for TlsServer {
+    fn drop(&mut self) {
+        // It may have ended by itself; the test is over in either case.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// None, with a printed line, where it is not installed.
+pub fn on_path(program: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let mut folders: Vec<PathBuf> = std::env::split_paths(&path).collect();
     folders.push("/usr/sbin".into());
@@ -94,7 +136,8 @@ fn on_path(program: &str) -> Option<PathBuf> {
     found
 }
 
-fn free_port() -> u16 {
+/// A port of loopback that nobody listens on.
+pub fn free_port() -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").expect("loopback is free");
     listener.local_addr().expect("it is bound").port()
 }

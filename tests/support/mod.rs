@@ -2,9 +2,11 @@
 //! servers that cannot be installed.
 #![allow(dead_code, reason = "each test binary uses its own part of this")]
 
+pub mod alertmanager;
 pub mod exim;
 pub mod mime;
 pub mod notices;
+pub mod sink;
 pub mod slack;
 pub mod smtp;
 pub mod suites;

@@ -53,6 +53,7 @@ pub fn resolved() -> Notice {
 /// `count` alerts, the first three critical.
 pub fn many(count: u64) -> Notice {
     let alerts = (0..count).map(|n| AlertFacts {
+        id: Identity(u128::from(n)),
         severity: if n < 3 { Severity::Critical } else { Severity::Warning },
         summary: format!(
             "Partner {n} ({n}): trk{n}.example fails {} % of postbacks (dns)",
@@ -69,16 +70,19 @@ pub fn notice(reason: NoticeReason, alerts: Vec<AlertFacts>) -> Notice {
         id: format!("n-{reason:?}-1").to_lowercase(),
         receiver: "on-call".to_owned(),
         batch: "acme/partner-endpoint-failing".to_owned(),
+        group: pairs(&[("source", "acme"), ("rule", "partner-endpoint-failing")]),
         reason,
         created_at: Timestamp(BEGAN.0 + 480),
         timezone: "Europe/Berlin".to_owned(),
         instead_of: None,
+        late_since: None,
         alerts,
     }
 }
 
 pub fn failing() -> AlertFacts {
     AlertFacts {
+        id: Identity(0x9c1f_0e6a_53d2_b847),
         rule: "partner-endpoint-failing".to_owned(),
         severity: Severity::Critical,
         status: AlertStatus::Firing,
@@ -141,6 +145,7 @@ pub fn hostile(text: &str) -> Notice {
     let mut notice = notice(NoticeReason::First, alerts);
     (notice.receiver, notice.batch, notice.id) = (s(), s(), s());
     (notice.instead_of, notice.timezone) = (Some(s()), s());
+    notice.group = vec![(s(), s())];
     notice
 }
 

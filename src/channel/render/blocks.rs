@@ -39,6 +39,9 @@ fn message(letter: &Letter, headline: &str, lead: &[String]) -> Vec<SlackBlock> 
     if !lead.is_empty() {
         room.take(vec![section(&escape(&lead.join(" "), SECTION))]);
     }
+    if !letter.body.is_empty() {
+        room.take(vec![section(&escape(&letter.body.join("\n"), SECTION))]);
+    }
     let alone = letter.entries.len() == 1;
     let whole = letter.entries.iter().take_while(|e| room.take(entry(e, alone))).count();
     let short = letter.entries.iter().skip(whole).map(|entry| &entry.row);

@@ -74,6 +74,9 @@ fn head(letter: &Letter) -> Markup {
         @for sentence in &letter.lead {
             p.ink style="margin:8px 0 0;font-size:15px;line-height:22px;color:#30343a" { (sentence) }
         }
+        @for line in &letter.body {
+            p.ink style="margin:8px 0 0;font-size:14px;line-height:21px;color:#30343a" { (line) }
+        }
     }
 }
 

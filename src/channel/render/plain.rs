@@ -31,6 +31,7 @@ impl Page {
         for sentence in &letter.lead {
             self.line(sentence);
         }
+        letter.body.iter().for_each(|line| self.line(line));
         let alone = letter.entries.len() == 1;
         for entry in &letter.entries {
             self.line("");

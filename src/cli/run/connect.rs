@@ -5,9 +5,12 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::channel::{Channel, Email, EmailOptions, Slack, SlackOptions};
+use crate::channel::{
+    Alertmanager, AlertmanagerOptions, Channel, Email, EmailOptions, Heartbeat, Slack,
+    SlackOptions, Webhook, WebhookOptions,
+};
 use crate::clock::Clock;
-use crate::config::{ChannelConfig, Receiver, SourceConfig};
+use crate::config::{ChannelConfig, HeartbeatConfig, Receiver, Secret, SourceConfig};
 use crate::domain::policy::Scope;
 use crate::metrics::Metrics;
 use crate::source::everflow::{ApiKey, Everflow, EverflowOptions};
@@ -89,27 +92,45 @@ pub fn everflow_within(
 pub fn channels(receivers: &[Receiver]) -> Result<BTreeMap<String, Channel>, String> {
     let mut channels = BTreeMap::new();
     for receiver in receivers {
-        let made = channel(&receiver.channel);
+        let made = channel(receiver);
         let made = made.map_err(|error| format!("receiver \"{}\": {error}", receiver.name))?;
         channels.insert(receiver.name.clone(), made);
     }
     Ok(channels)
 }
 
+/// Who hears that postwatch lives.
+pub fn heartbeat(config: Option<&HeartbeatConfig>) -> Result<Option<Heartbeat>, String> {
+    config.map(|config| Heartbeat::new(config.url.expose(), config.every)).transpose()
+}
+
 /// The channel that a receiver's configuration describes.
-pub fn channel(config: &ChannelConfig) -> Result<Channel, String> {
-    Ok(match config {
+pub fn channel(receiver: &Receiver) -> Result<Channel, String> {
+    let words = receiver.words.clone();
+    Ok(match &receiver.channel {
         ChannelConfig::Slack { token, channel, api_url } => {
-            Channel::Slack(Slack::new(SlackOptions {
+            let slack = Slack::new(SlackOptions {
                 token: token.expose().to_owned(),
                 channel: channel.clone(),
                 api_url: api_url.clone(),
-            })?)
+            })?;
+            Channel::Slack(slack.with_words(words))
         }
-        ChannelConfig::Email { smtp, from, to } => Channel::Email(Email::new(EmailOptions {
-            smtp: smtp.expose().to_owned(),
-            from: from.clone(),
-            to: to.clone(),
-        })?),
+        ChannelConfig::Email { smtp, from, to } => {
+            let email = Email::new(EmailOptions {
+                smtp: smtp.expose().to_owned(),
+                from: from.clone(),
+                to: to.clone(),
+            })?;
+            Channel::Email(email.with_words(words))
+        }
+        ChannelConfig::Webhook { url, secret } => {
+            let key = secret.as_ref().and_then(Secret::signing_key);
+            Channel::Webhook(Webhook::new(WebhookOptions { url: url.expose().to_owned(), key })?)
+        }
+        ChannelConfig::Alertmanager { urls } => {
+            let urls = urls.iter().map(|url| url.expose().to_owned()).collect();
+            Channel::Alertmanager(Alertmanager::new(AlertmanagerOptions { urls })?)
+        }
     })
 }

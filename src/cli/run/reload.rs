@@ -8,7 +8,7 @@ use futures_util::future::try_join_all;
 use tokio::signal::unix::Signal;
 use tokio::sync::{mpsc, watch};
 
-use super::connect::{channels, connect};
+use super::connect::{channels, connect, heartbeat};
 use super::looks::{Looks, TRY_AGAIN_AFTER};
 use crate::clock::Clock;
 use crate::config::{self, Config, ConfigError, Mistake, SourceConfig};
@@ -107,11 +107,13 @@ impl RulesFile {
     async fn take_up(&mut self, service: &mut Service) -> Result<Reloaded, Arc<Refusal>> {
         let (config, warnings) = self.read().await?;
         let channels = channels(&config.receivers).map_err(|why| self.refusal(&why, true))?;
+        let heartbeat = heartbeat(config.heartbeat.as_ref());
+        let heartbeat = heartbeat.map_err(|why| self.refusal(&why, true))?;
         let changed = self.connect_changed(&config).await.map_err(|why| self.refusal(&why, true));
         let Config { policy, sources, hash, .. } = config;
         let policies = policy.sources.clone();
         let rules = InForce { policy: Arc::new(policy), hash };
-        let new = NewRules { rules, sources: changed?, channels };
+        let new = NewRules { rules, sources: changed?, channels, heartbeat };
         service.reload(new).await.map_err(|why| self.refusal(&why, false))?;
         (self.policies, self.sources) = (policies, sources);
         Ok(Reloaded { config_hash: hash, warnings })

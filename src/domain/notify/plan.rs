@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::gate::{Gate, Gates};
 use super::labels::routing_labels;
-use super::{AlertFacts, AlertStatus, Notice, NoticeReason};
+use super::{AlertFacts, AlertStatus, Notice, NoticeReason, in_reading_order};
 use crate::domain::alert::{Alert, AlertEnd, AlertKey, Status};
 use crate::domain::alert::{builtin, headline};
 use crate::domain::delivery::Identity;
@@ -260,29 +260,20 @@ fn write_notice(
         };
         batch.members.insert(key, told);
     }
-    facts.sort_by_key(|alert| {
-        (is_over(alert.status), std::cmp::Reverse(alert.severity), alert.fired_at)
-    });
+    in_reading_order(&mut facts);
     (batch.planned_at, batch.settled_at) = (Some(now), None);
     batch.notices += 1;
     Notice {
         id: format!("{}-{}", batch.id, batch.notices),
         receiver: key.receiver.clone(),
         batch: batch.id.clone(),
+        group: key.labels.clone(),
         reason,
         created_at: now,
         timezone: batch.timing.timezone.clone(),
         instead_of: None,
+        late_since: None,
         alerts: facts,
-    }
-}
-
-fn is_over(status: AlertStatus) -> bool {
-    match status {
-        AlertStatus::Firing | AlertStatus::Quiet => false,
-        AlertStatus::Resolved { .. }
-        | AlertStatus::Expired { .. }
-        | AlertStatus::Removed { .. } => true,
     }
 }
 
@@ -318,6 +309,7 @@ pub fn alert_facts(policy: &Policy, alert: &Alert, zone: &TimeZone) -> Option<Al
         );
     }
     Some(AlertFacts {
+        id: alert.key.identity(),
         rule: alert.key.rule.clone(),
         severity,
         status,

@@ -1,11 +1,14 @@
-//! Notices on their way: begun, taken by their channel, tried again, given up.
+//! Notices on their way: begun, taken by their channel, tried again, merged while
+//! they wait, given up, sent again.
+
+use std::collections::BTreeSet;
 
 use super::Turn;
-use crate::domain::outgoing::{GivenUp, Outcome, Outgoing};
+use crate::domain::outgoing::{GivenUp, KeptThread, Outcome, Outgoing, merge};
 use crate::domain::state::Record;
 
 /// Each was logged and went to its fallback; the newest are kept to be looked at.
-const MOST_DEAD_LETTERS: usize = 500;
+pub const MOST_DEAD_LETTERS: usize = 500;
 
 impl Turn<'_> {
     /// Kept before the message goes out, so that a crash after it is known to have
@@ -14,56 +17,53 @@ impl Turn<'_> {
         let Some(outgoing) = self.state.outbox.get_mut(&number) else { return };
         self.tally.repeats += u64::from(outgoing.is_in_doubt);
         outgoing.is_in_doubt = true;
-        let outgoing = Some(outgoing.clone());
-        self.changes.records.push(Record::Outgoing { number, outgoing });
+        self.outgoing.insert(number);
     }
 
     pub(super) fn settle(&mut self, number: u64, outcome: Outcome) {
         let now = self.now;
         let Some(outgoing) = self.state.outbox.get_mut(&number) else { return };
-        let notice = &outgoing.notice;
-        let thread = (notice.receiver.clone(), notice.batch.clone());
+        self.outgoing.insert(number);
         match outcome {
-            Outcome::Sent { thread: sent } => {
-                self.state.outbox.remove(&number);
-                if let Some(sent) = sent {
-                    self.keep_thread(thread.clone(), sent);
+            Outcome::Sent { thread } => {
+                if let Some(sent) = self.state.outbox.remove(&number) {
+                    self.note_settled(&sent);
+                    self.keep_thread(&sent, thread);
                 }
             }
             Outcome::Failed { retry_after, message, chance, is_answer_lost } => {
                 outgoing.is_in_doubt = is_answer_lost;
                 outgoing.fail(now, retry_after, message, chance);
+                self.hand_over_if_given_up(number);
             }
-            Outcome::Refused { message } => outgoing.give_up(now, message),
-        }
-        let outgoing = self.state.outbox.get(&number).cloned();
-        self.changes.records.push(Record::Outgoing { number, outgoing: outgoing.clone() });
-        match outgoing {
-            None => self.note_settled(&thread.1),
-            Some(outgoing) if outgoing.given_up.is_some() => self.hand_over(outgoing),
-            Some(_) => {}
+            Outcome::Refused { message } => {
+                outgoing.is_in_doubt = false;
+                outgoing.give_up(now, message);
+                self.hand_over_if_given_up(number);
+            }
         }
     }
 
     /// Hands a given-up notice to its fallback. Where many tries say that the
     /// channel is dead, whatever else waits for it goes the same way at once.
-    fn hand_over(&mut self, dead: Outgoing) {
+    fn hand_over_if_given_up(&mut self, number: u64) {
+        let Some(dead) = self.state.outbox.get(&number).cloned() else { return };
+        let Some(GivenUp { message, .. }) = dead.given_up.clone() else { return };
         let is_channel_dead = dead.tries > 1;
-        let mut given_up = vec![dead.clone()];
-        let GivenUp { message, .. } = dead.given_up.unwrap_or_default();
+        let receiver = dead.notice.receiver.clone();
+        let mut given_up = vec![dead];
         for (&number, waiting) in &mut self.state.outbox {
-            let waits_too = waiting.notice.receiver == dead.notice.receiver
+            let waits_too = waiting.notice.receiver == receiver
                 && waiting.given_up.is_none()
                 && !waiting.fallback.is_empty();
             if is_channel_dead && waits_too {
                 waiting.give_up(self.now, message.clone());
-                let outgoing = Some(waiting.clone());
-                self.changes.records.push(Record::Outgoing { number, outgoing });
+                self.outgoing.insert(number);
                 given_up.push(waiting.clone());
             }
         }
         for outgoing in given_up {
-            self.note_settled(&outgoing.notice.batch);
+            self.note_settled(&outgoing);
             for fallback in outgoing.for_fallback(self.now) {
                 self.post(fallback);
             }
@@ -75,12 +75,30 @@ impl Turn<'_> {
         let dead = self.state.outbox.iter().filter(|(_, outgoing)| outgoing.given_up.is_some());
         let dead: Vec<u64> = dead.map(|(&number, _)| number).collect();
         for &number in &dead[..dead.len().saturating_sub(MOST_DEAD_LETTERS)] {
-            self.state.outbox.remove(&number);
-            self.changes.records.push(Record::Outgoing { number, outgoing: None });
+            if let Some(dropped) = self.state.outbox.remove(&number) {
+                *self.tally.dropped.entry(dropped.notice.receiver).or_default() += 1;
+            }
+            self.outgoing.insert(number);
         }
     }
 
-    fn keep_thread(&mut self, key: (String, String), thread: String) {
+    pub(super) fn send_again(&mut self, numbers: &[u64]) {
+        for &number in numbers {
+            let dead = self.state.outbox.get_mut(&number);
+            if let Some(dead) = dead.filter(|outgoing| outgoing.given_up.is_some()) {
+                dead.send_again(self.now);
+                self.outgoing.insert(number);
+            }
+        }
+    }
+
+    /// The batch's next message goes on where this one stands. One that was sent
+    /// again is older than what the thread holds by now.
+    fn keep_thread(&mut self, sent: &Outgoing, text: Option<String>) {
+        let key = (sent.notice.receiver.clone(), sent.notice.batch.clone());
+        let is_outdated = sent.is_resent && self.state.threads.contains_key(&key);
+        let Some(text) = text.filter(|_| !is_outdated) else { return };
+        let thread = KeptThread { text, finished_at: None };
         self.changes.records.push(Record::Thread {
             receiver: key.0.clone(),
             batch: key.1.clone(),
@@ -89,9 +107,10 @@ impl Turn<'_> {
         self.state.threads.insert(key, thread);
     }
 
-    fn note_settled(&mut self, batch_id: &str) {
+    fn note_settled(&mut self, outgoing: &Outgoing) {
+        let told: BTreeSet<&str> = outgoing.told_batches().collect();
         for (key, batch) in &mut self.state.batches {
-            if batch.id == batch_id {
+            if told.contains(batch.id.as_str()) {
                 batch.settled_at = Some(self.now);
                 self.batches.insert(key.clone());
             }
@@ -100,7 +119,22 @@ impl Turn<'_> {
 
     pub(super) fn post(&mut self, outgoing: Outgoing) {
         let number = self.state.next_outgoing();
-        self.changes.records.push(Record::Outgoing { number, outgoing: Some(outgoing.clone()) });
         self.state.outbox.insert(number, outgoing);
+        self.outgoing.insert(number);
+    }
+
+    /// Merges what waits for the receivers of this turn's messages.
+    pub(super) fn merge_waiting(&mut self) {
+        let touched = self.outgoing.iter().filter_map(|number| self.state.outbox.get(number));
+        let receivers: BTreeSet<String> =
+            touched.map(|outgoing| outgoing.notice.receiver.clone()).collect();
+        for receiver in receivers {
+            let before = self.state.outbox.len();
+            self.outgoing.extend(merge::gather(&mut self.state.outbox, &receiver));
+            let merged = before - self.state.outbox.len();
+            if merged > 0 {
+                *self.tally.merged.entry(receiver).or_default() += merged as u64;
+            }
+        }
     }
 }

@@ -9,7 +9,7 @@ use postwatch::domain::policy::Scope;
 use postwatch::domain::time::Timestamp;
 use postwatch::domain::turn::{News, WholeSpan};
 
-use super::{PAGE, SOURCE, World};
+use super::{SOURCE, World};
 
 impl World {
     /// Polls every scope and the list of postbacks, as `poll` does.
@@ -117,7 +117,7 @@ impl World {
             chance.shuffle(&mut rows);
         }
         let read = self.begin_read();
-        for page in rows.chunks(PAGE) {
+        for page in rows.chunks(self.page) {
             self.page(read, page.to_vec());
         }
         self.end_read(scope, read, span)
