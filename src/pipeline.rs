@@ -20,6 +20,7 @@ use crate::source::Page;
 use crate::store::{Store, StoreError};
 
 mod house;
+mod loading;
 mod outbox;
 mod reload;
 mod silences;
@@ -33,10 +34,6 @@ pub use view::{InForce, StoreHealth, View};
 
 /// Pages that may wait for the keeper: with more, the network is read slower.
 const WAITING: usize = 2;
-
-/// How far beyond the look-back the journal is read at a start: a delivery's
-/// last entry may have been written this long before its time was up.
-const LOAD_MARGIN: Duration = Duration::from_secs(24 * 3600);
 
 /// What the keeper is told. `Ok` on `done` means: it is on the disk.
 pub enum Message {
@@ -365,38 +362,5 @@ impl<S: Store + 'static> Keeper<S> {
                 Err(self.note_trouble(&error))
             }
         }
-    }
-
-    /// How far back a start reads.
-    fn span(&self) -> Duration {
-        let lookback = self.policy.sources.iter().map(|source| source.lookback).max();
-        lookback.unwrap_or_default() + LOAD_MARGIN
-    }
-
-    fn load(&mut self) -> Result<(), StoreError> {
-        let now = self.clock.now();
-        let mut fresh = match self.read_state() {
-            Err(StoreError::Damaged(why)) => {
-                self.store.rebuild(now, &why)?;
-                self.house.looked_at = Timestamp::default();
-                self.read_state()?
-            }
-            read => read?,
-        };
-        self.house.checkpoint_at = fresh.commit;
-        let (changes, _) = turn(now, &self.policy, &mut fresh, News::Started);
-        if !changes.is_empty() {
-            self.store.commit(&changes)?;
-        }
-        *self.view.state_mut() = fresh;
-        self.is_loaded = true;
-        Ok(())
-    }
-
-    fn read_state(&mut self) -> Result<State, StoreError> {
-        let span = self.span();
-        let mut fresh = State::default();
-        fresh.commit = self.store.load(span, &mut |stored| fresh.restore(stored))?;
-        Ok(fresh)
     }
 }
