@@ -102,12 +102,12 @@ impl Totals {
         })
     }
 
-    /// Whether nothing of it is left since `until`.
-    pub fn is_past(&self, until: Timestamp) -> bool {
+    /// Whether nothing of it is left since `until`, nor waits to be judged in `round`.
+    pub fn is_past(&self, until: Timestamp, round: u32) -> bool {
         self.deliveries == [0, 0]
             && self.last_delivery <= until
             && self.switched_off.is_empty()
-            && self.groups.iter().all(|counts| counts.is_empty() && !counts.is_touched)
+            && self.groups.iter().all(|counts| counts.is_empty() && counts.touched_in != round)
     }
 
     /// Forgets failures at or before `until`.
@@ -123,8 +123,8 @@ impl Totals {
 pub struct Counts {
     /// Where the rule is per reason.
     pub reason: Option<Reason>,
-    /// Whether it is to be judged at the next moment.
-    pub is_touched: bool,
+    /// In which round it was last touched: it is to be judged where that is the present one.
+    pub touched_in: u32,
     /// When it is to be judged though nothing touches it; `Timestamp(0)` for never.
     pub due_at: Timestamp,
     /// By [`Part`].

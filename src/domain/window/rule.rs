@@ -51,6 +51,8 @@ pub struct RuleWindow {
     places: Vec<Place>,
     /// Groups whose counts changed since they were last judged.
     touched: Vec<GroupId>,
+    /// Rises with each judging: so none has to go over all that were touched.
+    round: u32,
     /// Groups that cross a threshold by waiting, by when.
     due: BTreeSet<(Timestamp, GroupId)>,
 }
@@ -66,6 +68,7 @@ impl RuleWindow {
             by_labels: HashMap::new(),
             places: Vec::new(),
             touched: Vec::new(),
+            round: 1,
             due: BTreeSet::new(),
         }
     }
@@ -115,7 +118,7 @@ impl RuleWindow {
 
     /// Has the group judged at the next moment.
     pub fn touch(&mut self, id: GroupId) {
-        touch(&mut self.totals, &mut self.touched, id);
+        touch(&mut self.totals[id.totals as usize], &mut self.touched, self.round, id);
     }
 
     /// Has the group judged at `at`, unless it is before that anyway.
@@ -140,11 +143,8 @@ impl RuleWindow {
             self.totals[id.totals as usize].groups[id.group as usize].due_at = Timestamp::default();
             self.touch(id);
         }
-        let touched = std::mem::take(&mut self.touched);
-        for id in &touched {
-            self.totals[id.totals as usize].groups[id.group as usize].is_touched = false;
-        }
-        touched
+        self.round += 1;
+        std::mem::take(&mut self.touched)
     }
 
     /// Has every group judged: nothing is known of how they stood.
@@ -282,7 +282,7 @@ impl RuleWindow {
         for place in 0..self.totals.len() {
             let totals = &mut self.totals[place];
             totals.forget_failures(until);
-            if !totals.is_vacant && totals.is_past(until) {
+            if !totals.is_vacant && totals.is_past(until, self.round) {
                 self.vacate(place as u32);
             }
         }
@@ -346,16 +346,16 @@ impl RuleWindow {
 
     /// Every group of these labels compares their totals.
     fn touch_all(&mut self, place: usize) {
-        for group in 0..self.totals[place].groups.len() as u32 {
-            let id = GroupId { totals: place as u32, group };
-            touch(&mut self.totals, &mut self.touched, id);
+        let totals = &mut self.totals[place];
+        for group in 0..totals.groups.len() as u32 {
+            touch(totals, &mut self.touched, self.round, GroupId { totals: place as u32, group });
         }
     }
 }
 
-fn touch(totals: &mut [Totals], touched: &mut Vec<GroupId>, id: GroupId) {
-    let counts = &mut totals[id.totals as usize].groups[id.group as usize];
-    if !std::mem::replace(&mut counts.is_touched, true) {
+fn touch(totals: &mut Totals, touched: &mut Vec<GroupId>, round: u32, id: GroupId) {
+    let counts = &mut totals.groups[id.group as usize];
+    if std::mem::replace(&mut counts.touched_in, round) != round {
         touched.push(id);
     }
 }
