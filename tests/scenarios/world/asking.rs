@@ -4,6 +4,7 @@ use postwatch::domain::alert::{Alert, AlertKey, Status};
 use postwatch::domain::counters::Counters;
 use postwatch::domain::delivery::{Delivery, Ended, Identity, Life, Row};
 use postwatch::domain::facts::Facts;
+use postwatch::domain::notify::plan::{Batch, Told};
 use postwatch::domain::notify::{AlertStatus, Notice};
 use postwatch::domain::rules::Severity;
 use postwatch::domain::state::{SourceState, State};
@@ -108,11 +109,18 @@ fn status_word(status: AlertStatus, severity: Severity) -> &'static str {
 pub fn known(state: &State) -> Vec<String> {
     let mut lines = known_facts(state);
     lines.extend(sorted(state.alerts.values().filter(|alert| alert.has_ended())));
-    lines.extend(sorted(state.batches.iter()));
+    lines.extend(sorted(state.batches.iter().map(|(key, batch)| (key, without_ended(batch)))));
     lines.extend(sorted(state.outbox.iter()));
     lines.extend(sorted(state.threads.iter()));
     lines.extend(sorted(state.silences.iter()));
     lines
+}
+
+/// Who was told the end leaves the batch in the next turn, which a start is as well.
+fn without_ended(batch: &Batch) -> Batch {
+    let mut batch = batch.clone();
+    batch.members.retain(|_, told| *told != Told::Ended);
+    batch
 }
 
 /// The same but for messages: one may have become due meanwhile.
