@@ -82,6 +82,7 @@ impl Told {
 /// it before keeps it: a route only adds.
 pub fn enroll(
     now: Timestamp,
+    commit: u64,
     policy: &Policy,
     alert: &Alert,
     batches: &mut BTreeMap<BatchKey, Batch>,
@@ -91,7 +92,7 @@ pub fn enroll(
         let by = route.timing.batch_by.iter();
         let of = by.map(|name| (name.clone(), labels.get(name).cloned().unwrap_or_default()));
         let key = BatchKey { receiver: receiver.clone(), labels: of.collect() };
-        let id = batch_id(&key, now);
+        let id = batch_id(&key, commit);
         let batch = batches.entry(key).or_insert_with(|| Batch {
             id,
             opened_at: now,
@@ -119,6 +120,7 @@ pub fn enroll(
 /// that got one are added to `touched`.
 pub fn adopt(
     now: Timestamp,
+    commit: u64,
     policy: &Policy,
     alerts: &BTreeMap<AlertKey, Alert>,
     batches: &mut BTreeMap<BatchKey, Batch>,
@@ -132,7 +134,7 @@ pub fn adopt(
             known.contains(&key.receiver) && batch.members.contains_key(&alert.key)
         });
         if !is_heard {
-            enroll(now, policy, alert, batches);
+            enroll(now, commit, policy, alert, batches);
             let with_it = batches.iter().filter(|(_, b)| b.members.contains_key(&alert.key));
             touched.extend(with_it.map(|(key, _)| key.clone()));
         }
@@ -326,11 +328,12 @@ pub fn alert_facts(policy: &Policy, alert: &Alert, zone: &TimeZone) -> Option<Al
     })
 }
 
-/// A short name that no two batches share.
-fn batch_id(key: &BatchKey, opened_at: Timestamp) -> String {
+/// A short name that no two batches share: the commit in which it was opened tells it
+/// apart, which a clock that is set back would not.
+fn batch_id(key: &BatchKey, commit: u64) -> String {
     let mut parts = vec![key.receiver.as_str()];
     parts.extend(key.labels.iter().flat_map(|(name, value)| [name.as_str(), value.as_str()]));
-    let opened_at = opened_at.0.to_string();
-    parts.push(&opened_at);
+    let commit = commit.to_string();
+    parts.push(&commit);
     format!("{:016x}", Identity::of_parts(&parts).0 as u64)
 }

@@ -64,7 +64,8 @@ impl Turn<'_> {
         self.recount_windows();
         let state = &mut *self.state;
         reroute::refresh(self.policy, &state.alerts, &mut state.batches, &mut self.batches);
-        plan::adopt(now, self.policy, &state.alerts, &mut state.batches, &mut self.batches);
+        let commit = self.changes.commit;
+        plan::adopt(now, commit, self.policy, &state.alerts, &mut state.batches, &mut self.batches);
     }
 
     fn judge_changed_rules(&mut self, before: &Policy) {

@@ -267,7 +267,8 @@ impl Turn<'_> {
             }
             Transition::Fired | Transition::Escalated => {
                 if let Some(alert) = self.state.alerts.get(key) {
-                    plan::enroll(self.now, self.policy, alert, &mut self.state.batches);
+                    let (commit, batches) = (self.changes.commit, &mut self.state.batches);
+                    plan::enroll(self.now, commit, self.policy, alert, batches);
                     let batches = self.state.batches.iter();
                     let of_alert = batches.filter(|(_, batch)| batch.members.contains_key(key));
                     self.batches.extend(of_alert.map(|(batch, _)| batch.clone()));
