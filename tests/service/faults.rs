@@ -57,10 +57,18 @@ fn each() -> Vec<(&'static str, Vec<Fault>)> {
 }
 
 async fn order(watched: &Watched, faults: Vec<Fault>) {
+    let hits = watched.network.faults().hits();
     for fault in faults {
         watched.network.faults().add(fault);
     }
     watched.pass(Duration::from_secs(180)).await;
+    // A slow machine asks less often in the network's time.
+    for _ in 0..10 {
+        if watched.network.faults().hits() > hits {
+            break;
+        }
+        watched.pass(Duration::from_secs(180)).await;
+    }
     watched.network.faults().clear();
 }
 
