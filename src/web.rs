@@ -72,6 +72,7 @@ pub fn router(web: Web) -> Router {
         .route("/silences", post(silences::press))
         .nest("/api/v2", alertmanager::routes())
         .layer(DefaultBodyLimit::max(LARGEST_BODY))
+        .layer(middleware::from_fn_with_state(web.clone(), access::only_while_known))
         .layer(local);
     Router::new()
         .merge(asked)

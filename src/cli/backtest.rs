@@ -69,16 +69,7 @@ struct Played {
 }
 
 pub async fn run(args: BacktestArgs) -> anyhow::Result<ExitCode> {
-    match play(&args).await {
-        Ok(shown) => {
-            past::print(&shown)?;
-            Ok(ExitCode::SUCCESS)
-        }
-        Err(Refusal { code, text }) => {
-            eprintln!("postwatch: {text}");
-            Ok(ExitCode::from(code))
-        }
-    }
+    Ok(past::end(play(&args).await)?)
 }
 
 async fn play(args: &BacktestArgs) -> Result<String, Refusal> {

@@ -4,6 +4,7 @@
 use std::fs::File;
 use std::io::{BufRead, BufReader, ErrorKind, Write as _};
 use std::path::{Path, PathBuf};
+use std::process::ExitCode;
 use std::time::Duration;
 
 use super::WRONG_USAGE;
@@ -228,8 +229,22 @@ pub fn outside(rows: usize) -> String {
     format!("{} outside the `scopes` of the source: not played", counted(rows, "row"))
 }
 
+/// Prints what came of it, or why it was refused.
+///
+/// # Errors
+/// Where the output cannot be written.
+pub fn end(found: Result<String, Refusal>) -> std::io::Result<ExitCode> {
+    match found {
+        Ok(shown) => print(&shown).map(|()| ExitCode::SUCCESS),
+        Err(Refusal { code, text }) => {
+            eprintln!("postwatch: {text}");
+            Ok(ExitCode::from(code))
+        }
+    }
+}
+
 /// Prints a result. Whoever reads it may have seen enough.
-pub fn print(text: &str) -> std::io::Result<()> {
+fn print(text: &str) -> std::io::Result<()> {
     match std::io::stdout().write_all(text.as_bytes()) {
         Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(error),
         Ok(()) | Err(_) => Ok(()),

@@ -59,16 +59,7 @@ fn per_week(text: &str) -> Result<f64, String> {
 }
 
 pub async fn run(args: SuggestArgs) -> anyhow::Result<ExitCode> {
-    match find(args).await {
-        Ok(shown) => {
-            past::print(&shown)?;
-            Ok(ExitCode::SUCCESS)
-        }
-        Err(Refusal { code, text }) => {
-            eprintln!("postwatch: {text}");
-            Ok(ExitCode::from(code))
-        }
-    }
+    Ok(past::end(find(args).await)?)
 }
 
 async fn find(mut args: SuggestArgs) -> Result<String, Refusal> {

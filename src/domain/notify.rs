@@ -111,11 +111,16 @@ pub enum AlertStatus {
 impl AlertStatus {
     /// Whether nothing more is to come of it.
     pub fn is_over(self) -> bool {
+        self.ended_at().is_some()
+    }
+
+    /// `None` while it stands.
+    pub fn ended_at(self) -> Option<Timestamp> {
         match self {
-            AlertStatus::Firing | AlertStatus::Quiet => false,
-            AlertStatus::Resolved { .. }
-            | AlertStatus::Expired { .. }
-            | AlertStatus::Removed { .. } => true,
+            AlertStatus::Firing | AlertStatus::Quiet => None,
+            AlertStatus::Resolved { resolved_at }
+            | AlertStatus::Expired { resolved_at }
+            | AlertStatus::Removed { resolved_at } => Some(resolved_at),
         }
     }
 }

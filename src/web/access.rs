@@ -5,6 +5,7 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
+use super::Web;
 use super::problem::{Nothing, Problem};
 
 /// What `/` answers beyond loopback.
@@ -54,6 +55,20 @@ pub async fn guard(Shared(is_loopback): Shared<bool>, request: Request, next: Ne
         response.headers_mut().insert(name, HeaderValue::from_static(value));
     }
     response
+}
+
+/// Refuses to tell of alerts while the store is in trouble: nothing is known then, and
+/// an empty list would read as an all-clear.
+pub async fn only_while_known(Shared(web): Shared<Web>, request: Request, next: Next) -> Response {
+    match web.view.store().trouble {
+        None => next.run(request).await,
+        Some(_) => Problem::<Nothing>::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "The store is in trouble: nothing is known of alerts and silences now",
+            "See /readyz for what is wrong and what to do, and ask again.",
+        )
+        .into_response(),
+    }
 }
 
 /// Refuses whoever asks from beyond this machine.

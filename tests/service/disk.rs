@@ -73,6 +73,10 @@ async fn a_full_disk_is_told_and_the_service_goes_on_by_itself_when_there_is_roo
     assert_eq!(postwatch.sum("postwatch_source_blind").await, 1.0, "nothing is known");
     let page = postwatch.get("").await.unwrap_or_default();
     assert!(page.contains("The store does not work"), "{page}");
+    for path in ["api/v2/alerts", "api/v1/alerts"] {
+        let alerts = postwatch.get(path).await.unwrap_or_default();
+        assert!(alerts.contains("The store is in trouble"), "{path} tells no all-clear: {alerts}");
+    }
     assert!(slack.calls().is_empty(), "what is not kept is not told");
     disk.resize("64m");
     agree(&postwatch, &network, "with room again").await;

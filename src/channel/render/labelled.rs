@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::domain::notify::{AlertFacts, AlertStatus, Notice};
+use crate::domain::notify::{AlertFacts, Notice};
 use crate::domain::time::Timestamp;
 
 use super::plain::sentence;
@@ -40,7 +40,7 @@ pub fn labelled(notice: &Notice, alert: &AlertFacts) -> Labelled {
         labels: pairs(own.chain(given)),
         annotations: annotations(&entry),
         starts_at: alert.began_at,
-        ends_at: ended_at(alert.status),
+        ends_at: alert.status.ended_at(),
     }
 }
 
@@ -96,15 +96,6 @@ fn description(entry: &Entry) -> String {
     lines.extend(entry.advice.iter().cloned());
     lines.extend(entry.notes.iter().map(|note| format!("Note: {note}")));
     lines.join("\n")
-}
-
-fn ended_at(status: AlertStatus) -> Option<Timestamp> {
-    match status {
-        AlertStatus::Firing | AlertStatus::Quiet => None,
-        AlertStatus::Resolved { resolved_at }
-        | AlertStatus::Expired { resolved_at }
-        | AlertStatus::Removed { resolved_at } => Some(resolved_at),
-    }
 }
 
 /// `[a-zA-Z_][a-zA-Z0-9_]*`: Alertmanager refuses a whole request for one name

@@ -63,7 +63,7 @@ pub fn try_out(template: &str, labels: impl Iterator<Item = String>) -> Result<S
 }
 
 fn context(notice: &Notice, title: &str, link: &str) -> BTreeMap<&'static str, Value> {
-    let is_live = |alert: &&AlertFacts| ended_at(alert.status).is_none();
+    let is_live = |alert: &&AlertFacts| !alert.status.is_over();
     let firing = notice.alerts.iter().filter(is_live).count();
     let alerts = notice.alerts.iter().take(MOST_ALERTS).map(|alert| Value::from(alert_of(alert)));
     BTreeMap::from([
@@ -102,7 +102,7 @@ fn alert_of(alert: &AlertFacts) -> BTreeMap<&'static str, Value> {
         ("values", Value::from(values)),
         ("began_at", Value::from(alert.began_at.0)),
         ("fired_at", Value::from(alert.fired_at.0)),
-        ("ended_at", Value::from(ended_at(alert.status).map(|at| at.0))),
+        ("ended_at", Value::from(alert.status.ended_at().map(|at| at.0))),
         ("cause", Value::from(cause.map(|cause| cause.part.shown.clone()).unwrap_or_default())),
         ("why", Value::from(cause.map(|cause| cause.reason.clone()).unwrap_or_default())),
         ("advice", Value::from(cause.map(|cause| cause.advice.clone()).unwrap_or_default())),
@@ -122,15 +122,6 @@ fn status(status: AlertStatus) -> &'static str {
         AlertStatus::Resolved { .. } => "resolved",
         AlertStatus::Expired { .. } => "expired",
         AlertStatus::Removed { .. } => "removed",
-    }
-}
-
-fn ended_at(status: AlertStatus) -> Option<Timestamp> {
-    match status {
-        AlertStatus::Firing | AlertStatus::Quiet => None,
-        AlertStatus::Resolved { resolved_at }
-        | AlertStatus::Expired { resolved_at }
-        | AlertStatus::Removed { resolved_at } => Some(resolved_at),
     }
 }
 
