@@ -67,28 +67,20 @@ struct Wanted {
     inhibited: bool,
 }
 
+/// Alerts that stand, and what is told of each.
+type Alerts<'a> = Vec<(&'a Alert, GettableAlert)>;
+
 pub async fn list(Shared(web): Shared<Web>, Query(pairs): Pairs) -> Response {
-    let wanted = match Wanted::read(&pairs) {
-        Ok(wanted) => wanted,
-        Err(why) => return refuse(StatusCode::BAD_REQUEST, why),
-    };
-    let told = build(web, move |web| {
-        let (now, state) = (web.clock.now(), web.view.state());
-        let alerts = alerts(now, &web.view.policy(), &state, &web.page);
-        alerts.into_iter().map(|(_, alert)| alert).filter(|a| wanted.wants(a)).collect::<Vec<_>>()
-    });
-    told.await.map_or_else(broken, |told| Json(told).into_response())
+    tell(web, &pairs, |wanted, _, alerts| {
+        let told = alerts.into_iter().map(|(_, told)| told);
+        told.filter(|told| wanted.wants(told)).collect::<Vec<_>>()
+    })
+    .await
 }
 
 /// The batches, each with those of its alerts that stand.
 pub async fn groups(Shared(web): Shared<Web>, Query(pairs): Pairs) -> Response {
-    let wanted = match Wanted::read(&pairs) {
-        Ok(wanted) => wanted,
-        Err(why) => return refuse(StatusCode::BAD_REQUEST, why),
-    };
-    let told = build(web, move |web| {
-        let (now, state) = (web.clock.now(), web.view.state());
-        let alerts = alerts(now, &web.view.policy(), &state, &web.page);
+    tell(web, &pairs, |wanted, state, alerts| {
         let group = |(key, batch): (&BatchKey, &Batch)| {
             let of = alerts.iter().filter(|(alert, told)| {
                 batch.members.contains_key(&alert.key) && wanted.wants(told)
@@ -103,6 +95,24 @@ pub async fn groups(Shared(web): Shared<Web>, Query(pairs): Pairs) -> Response {
             !group.alerts.is_empty() && wanted.wants_receiver(&group.receiver.name)
         });
         groups.collect::<Vec<_>>()
+    })
+    .await
+}
+
+/// What `answer` makes of the alerts that stand, as JSON.
+async fn tell<T: Serialize + Send + 'static>(
+    web: Web,
+    pairs: &[(String, String)],
+    answer: impl FnOnce(&Wanted, &State, Alerts<'_>) -> T + Send + 'static,
+) -> Response {
+    let wanted = match Wanted::read(pairs) {
+        Ok(wanted) => wanted,
+        Err(why) => return refuse(StatusCode::BAD_REQUEST, why),
+    };
+    let told = build(web, move |web| {
+        let (now, state) = (web.clock.now(), web.view.state());
+        let alerts = alerts(now, &web.view.policy(), &state, &web.page);
+        answer(&wanted, &state, alerts)
     });
     told.await.map_or_else(broken, |told| Json(told).into_response())
 }
@@ -144,12 +154,7 @@ impl Wanted {
     }
 }
 
-fn alerts<'a>(
-    now: Timestamp,
-    policy: &Policy,
-    state: &'a State,
-    page: &str,
-) -> Vec<(&'a Alert, GettableAlert)> {
+fn alerts<'a>(now: Timestamp, policy: &Policy, state: &'a State, page: &str) -> Alerts<'a> {
     let gates = Gates::new(now, policy, &state.alerts, &state.silences);
     let told = standing_alerts(state).filter_map(|alert| {
         let facts = alert_facts(policy, alert, &TimeZone::UTC)?;
