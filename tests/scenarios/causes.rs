@@ -76,6 +76,7 @@ fn what_no_part_explains_is_the_whole_network() {
     });
     let cause = cause(&[], &failing, &[]);
     assert_eq!(shown(&cause.part), "network  1.00");
+    assert!(cause.advice.contains("look at the network first"), "{}", cause.advice);
     assert_eq!((cause.affiliates, cause.hosts), (5, 5));
 }
 

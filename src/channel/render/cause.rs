@@ -7,7 +7,7 @@ use crate::domain::notify::{Cause, Part};
 pub fn likely_cause(cause: &Cause) -> String {
     let reason = clean(&cause.reason, 40);
     let mut text = match cause.part.by.as_str() {
-        "network" => format!("the whole network, mostly {reason}"),
+        "network" => format!("the whole network, most often {reason}"),
         "reason" => part(&cause.part, "the failures"),
         _ => format!("{}, mostly {reason}", part(&cause.part, "the failures")),
     };

@@ -21,6 +21,11 @@ const CANDIDATES: [Label; 4] = [Label::Host, Label::Reason, Label::Affiliate, La
 const WITHIN: [Label; 5] =
     [Label::Host, Label::Affiliate, Label::Offer, Label::Postback, Label::Event];
 
+/// The commonest reason's advice would send somebody to one partner.
+const EVERYWHERE: &str = "No host, reason, affiliate or offer explains half of it: look at the network \
+                          first, its tracking domain and its way out, then at the worst hosts; retries \
+                          cure some of it at best.";
+
 /// Below this share nothing explains most of the failures: it is the whole network.
 const MOST: f64 = 0.5;
 
@@ -125,7 +130,7 @@ fn of_failures_among(facts: &Facts, failures: &[&Delivery], all: &Deliveries) ->
         affiliates: distinct(|dims| dims.affiliate),
         within: None,
         reason: reason.text,
-        advice: kind.advice().to_string(),
+        advice: if is_everywhere { EVERYWHERE } else { kind.advice() }.to_owned(),
     })
 }
 
