@@ -67,6 +67,19 @@ pub enum Tone {
     Cured,
 }
 
+impl Tone {
+    /// Dark enough for white text on it, light enough for a dark page.
+    pub fn colour(self) -> &'static str {
+        match self {
+            Tone::Critical => "#c62828",
+            Tone::Warning => "#b45f06",
+            Tone::Info => "#1a5fd0",
+            Tone::Unproven => "#6b4fa3",
+            Tone::Cured => "#1f7a3d",
+        }
+    }
+}
+
 /// One alert as a line.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Row {

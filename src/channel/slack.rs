@@ -9,7 +9,8 @@ use url::Url;
 use crate::domain::notify::wording::Wording;
 use crate::domain::notify::{Notice, NoticeReason};
 
-use super::render::{Letter, blocks};
+use super::render::Letter;
+use super::render::blocks::{self, Message};
 use super::{SendError, Sent, Thread};
 
 mod refusal;
@@ -184,13 +185,14 @@ fn content(
     notice: &Notice,
     letter: &Letter,
     headline: &str,
-    blocks: Vec<SlackBlock>,
+    message: Message,
 ) -> SlackMessageContent {
     let id = [("id".to_owned(), notice.id.clone())].into();
     let metadata = SlackMessageMetadata::new("postwatch_notice".to_owned()).with_event_payload(id);
     SlackMessageContent::new()
         .with_text(blocks::fallback(letter, headline))
-        .with_blocks(blocks)
+        .with_blocks(message.blocks)
+        .with_attachments(message.attachments)
         .with_metadata(metadata)
 }
 

@@ -1,9 +1,12 @@
 //! Slack, against a fake that refuses what Slack refuses.
 
+use std::path::PathBuf;
+use std::process::Command;
 use std::time::Duration;
 
 use postwatch::channel::{Channel, SendError, Sent, Slack, SlackOptions, Thread};
-use postwatch::domain::notify::{Notice, NoticeReason};
+use postwatch::domain::notify::{AlertStatus, Notice, NoticeReason};
+use postwatch::domain::rules::Severity;
 use serde_json::json;
 
 use crate::page;
@@ -203,6 +206,79 @@ async fn no_name_and_no_batch_breaks_a_limit() {
     send(&fake, &notices::many(40), None).await.expect("it is taken");
     send(&fake, &notices::many(1_000), None).await.expect("it is taken");
     assert_eq!(fake.refusals(), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn what_matters_is_in_the_message_and_the_rest_beside_a_colour() {
+    let fake = FakeSlack::start().await;
+    posted(&fake).await;
+    let body = &fake.calls()[0].body;
+    let kinds = |blocks: &serde_json::Value| -> Vec<String> {
+        let blocks = blocks.as_array().cloned().unwrap_or_default();
+        blocks.iter().map(|block| block["type"].as_str().unwrap_or_default().to_owned()).collect()
+    };
+    // The headline; how much; why; a note; the buttons.
+    assert_eq!(kinds(&body["blocks"]), ["header", "section", "section", "section", "actions"]);
+    assert_eq!(body["blocks"][1]["fields"][0]["text"], "failures\n*41*  (rule: &gt;= 20)");
+    assert_eq!(body["blocks"][4]["elements"][0]["url"], "http://127.0.0.1:9467/");
+    assert_eq!(body["blocks"][4]["elements"][1]["url"], "https://wiki.example.com/postbacks#tls");
+    let beside = &body["attachments"][0];
+    assert_eq!(beside["color"], "#c62828");
+    // The examples; the rule; the footer.
+    assert_eq!(kinds(&beside["blocks"]), ["section", "context", "context"]);
+    let code = beside["blocks"][0]["text"]["text"].as_str().unwrap_or_default();
+    assert!(code.starts_with("*Examples*\n```2026-03-01 03:12:00 CET") && code.ends_with("```"));
+    assert!(code.contains("https://trk.acme.example/postback?click_id=…&amp;payout=…"), "{code}");
+}
+
+#[tokio::test]
+async fn each_of_several_alerts_has_the_colour_of_its_own_severity() {
+    let fake = FakeSlack::start().await;
+    let mut alerts = notices::many(3).alerts;
+    alerts[1].severity = Severity::Warning;
+    alerts[2].status = AlertStatus::Resolved { resolved_at: notices::BEGAN };
+    let notice = notices::notice(NoticeReason::NewAlerts, alerts);
+    send(&fake, &notice, None).await.expect("it is taken");
+    let attachments = fake.calls()[0].body["attachments"].as_array().cloned().unwrap_or_default();
+    let colours: Vec<_> = attachments.iter().filter_map(|one| one["color"].as_str()).collect();
+    assert_eq!(colours, ["#c62828", "#b45f06", "#1f7a3d"]);
+}
+
+/// `@slack/types` and a compiler for them, as `.ci/deploy-tools` fetches both.
+#[tokio::test]
+async fn slack_s_own_types_take_every_kind_of_message() {
+    let tools = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("target/tools");
+    let compiler = tools.join("node_modules/typescript/lib/tsc.js");
+    if !tools.join("node_modules/@slack/types").is_dir() {
+        assert!(std::env::var("CI").is_err(), "@slack/types is missing: .ci/deploy-tools");
+        println!("skipped: @slack/types is missing, .ci/deploy-tools fetches it");
+        return;
+    }
+    let fake = FakeSlack::start().await;
+    let thread = posted(&fake).await;
+    send(&fake, &notices::resolved(), thread.as_ref()).await.expect("it is taken");
+    send(&fake, &notices::many(40), None).await.expect("it is taken");
+    send(&fake, &notices::hostile("<!channel>&`"), None).await.expect("it is taken");
+    let mut source = "import type {KnownBlock, MessageAttachment, MessageMetadata} from '@slack/types';\n\
+        interface Beside extends Omit<MessageAttachment, 'blocks'> { blocks: KnownBlock[] }\n\
+        interface Message { text: string; blocks: KnownBlock[]; attachments: Beside[]; metadata: MessageMetadata;\n\
+        channel: string; ts?: string; thread_ts?: string; reply_broadcast?: boolean; unfurl_links?: boolean; unfurl_media?: boolean }\n"
+        .to_owned();
+    for call in fake.calls() {
+        source.push_str(&format!("({}) satisfies Message;\n", call.body));
+    }
+    let folder = tempfile::tempdir_in(&tools).expect("the tools' folder can be written");
+    let file = folder.path().join("messages.ts");
+    std::fs::write(&file, source).expect("it can be written");
+    let compiled = Command::new("node")
+        .arg(compiler)
+        .args(["--noEmit", "--strict", "--skipLibCheck", "--target", "es2022"])
+        .args(["--module", "esnext", "--moduleResolution", "bundler"])
+        .arg(&file)
+        .output()
+        .expect("node runs");
+    let said = String::from_utf8_lossy(&compiled.stdout);
+    assert!(compiled.status.success(), "{said}");
 }
 
 #[test]

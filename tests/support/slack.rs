@@ -230,7 +230,7 @@ fn check_message(body: &Value) -> Result<(), String> {
     }
     check_text(text, 4_000)?;
     check_mentions(text)?;
-    let blocks = body["blocks"].as_array().cloned().unwrap_or_default();
+    let blocks = blocks_of(body)?;
     if blocks.len() > 50 {
         return Err(format!("invalid_blocks: {} blocks", blocks.len()));
     }
@@ -239,6 +239,27 @@ fn check_message(body: &Value) -> Result<(), String> {
         return Err(format!("msg_blocks_too_long: {total}"));
     }
     blocks.iter().try_for_each(check_block)
+}
+
+/// Those of the message itself, then those of its attachments.
+fn blocks_of(body: &Value) -> Result<Vec<Value>, String> {
+    let mut blocks = body["blocks"].as_array().cloned().unwrap_or_default();
+    let attachments = body["attachments"].as_array().cloned().unwrap_or_default();
+    if attachments.len() > 20 {
+        return Err(format!("too_many_attachments: {}", attachments.len()));
+    }
+    for attachment in attachments {
+        let colour = attachment["color"].as_str().unwrap_or_default();
+        let is_colour = colour.strip_prefix('#').is_some_and(|digits| {
+            digits.len() == 6 && digits.chars().all(|digit| digit.is_ascii_hexdigit())
+        });
+        let inner = attachment["blocks"].as_array().cloned().unwrap_or_default();
+        if !is_colour || inner.is_empty() {
+            return Err(format!("invalid_attachments: colour {colour:?}, {} blocks", inner.len()));
+        }
+        blocks.extend(inner);
+    }
+    Ok(blocks)
 }
 
 fn check_block(block: &Value) -> Result<(), String> {
@@ -264,8 +285,29 @@ fn check_block(block: &Value) -> Result<(), String> {
             }
             elements.iter().try_for_each(|element| check_object(element, 3_000))
         }
-        Some("divider") => Ok(()),
+        Some("actions") => {
+            let elements = block["elements"].as_array().cloned().unwrap_or_default();
+            if elements.is_empty() || elements.len() > 25 {
+                return Err("invalid_blocks: actions have 1 to 25 elements".to_owned());
+            }
+            elements.iter().try_for_each(check_button)
+        }
         other => Err(format!("invalid_blocks: {other:?} is not expected")),
+    }
+}
+
+fn check_button(button: &Value) -> Result<(), String> {
+    let text = |key: &str| button[key].as_str().unwrap_or_default();
+    let (url, id) = (text("url"), text("action_id"));
+    if text("type") != "button" || button["text"]["type"] != "plain_text" {
+        return Err("invalid_blocks: a button has plain text".to_owned());
+    }
+    check_text(button["text"]["text"].as_str().unwrap_or_default(), 75)?;
+    check_text(id, 255)?;
+    let is_web = url.starts_with("http://") || url.starts_with("https://");
+    match is_web && url.len() <= 3_000 {
+        true => Ok(()),
+        false => Err(format!("invalid_blocks: a button to {url:?}")),
     }
 }
 

@@ -1,15 +1,19 @@
-//! The letter as Slack's Block Kit, within every limit of Slack's: whole
-//! alerts go in while there is room, the rest is counted. Lengths are counted
-//! in UTF-16, the strictest reading of Slack's word "characters".
+//! The letter as Slack's Block Kit, within every limit of Slack's: whole alerts go
+//! in while there is room, the rest is counted. What matters at once stands in the
+//! message itself; the rest in attachments, which Slack folds where they are long,
+//! beside a bar in the colour of its severity.
 
 use slack_morphism::prelude::*;
-use url::Url;
 
 use super::plain::sentence;
 use super::sample::Example;
 use super::{Entry, Letter, Row, Tone};
 
-/// Slack takes 50; the last three are kept for the count, the link and the footer.
+mod mrkdwn;
+
+use mrkdwn::{escape, escape_code, linked, web_address};
+
+/// Slack takes 50; three are kept for the count, the buttons and the footer.
 const BLOCKS: usize = 47;
 /// Slack refuses messages of more than about 13,000 characters in blocks.
 const TOTAL: usize = 9_000;
@@ -17,14 +21,25 @@ const TOTAL: usize = 9_000;
 const SECTION: usize = 2_900;
 /// Slack takes 150 in a header.
 const HEADER: usize = 150;
+/// Of an example in a code block: three fit into a section.
+const EXAMPLE: usize = 900;
+/// Slack takes 3,000 in a button's address.
+const ADDRESS: usize = 3_000;
 
-/// The root message's blocks: the batch as it stands, in full.
-pub fn root(letter: &Letter) -> Vec<SlackBlock> {
+/// A message as Slack lays it out.
+#[derive(Debug, Clone, PartialEq, Default, serde::Serialize)]
+pub struct Message {
+    pub blocks: Vec<SlackBlock>,
+    pub attachments: Vec<SlackMessageAttachment>,
+}
+
+/// The root message: the batch as it stands, in full.
+pub fn root(letter: &Letter) -> Message {
     message(letter, &letter.state, &[])
 }
 
 /// A reply in the thread: what changed, and the alerts in full.
-pub fn reply(letter: &Letter) -> Vec<SlackBlock> {
+pub fn reply(letter: &Letter) -> Message {
     message(letter, &letter.headline, &letter.lead)
 }
 
@@ -33,47 +48,39 @@ pub fn fallback(letter: &Letter, headline: &str) -> String {
     format!("{} {}", emoji(letter.tone), escape(headline, 1_000))
 }
 
-fn message(letter: &Letter, headline: &str, lead: &[String]) -> Vec<SlackBlock> {
-    let mut room = Room { blocks: Vec::new(), characters: 0 };
-    room.take(vec![header(&format!("{} {headline}", emoji(letter.tone)))]);
-    if !lead.is_empty() {
-        room.take(vec![section(&escape(&lead.join(" "), SECTION))]);
+fn message(letter: &Letter, headline: &str, lead: &[String]) -> Message {
+    let mut room = Room { blocks: BLOCKS, characters: TOTAL };
+    let mut blocks = room.take(head(letter, headline, lead)).unwrap_or_default();
+    let (above, mut attachments, whole) = match &letter.entries[..] {
+        [alone] => alone_in(&mut room, alone),
+        several => several_in(&mut room, several),
+    };
+    let rest = rest(&mut room, letter, whole);
+    attachments.extend((!rest.is_empty()).then(|| attachment(letter.tone, rest)));
+    blocks.extend(above);
+    blocks.extend(buttons(letter));
+    let footer = context(&escape(&letter.footer, SECTION));
+    match attachments.last_mut().and_then(|last| last.blocks.as_mut()) {
+        Some(last) => last.push(footer),
+        None => blocks.push(footer),
     }
-    if !letter.body.is_empty() {
-        room.take(vec![section(&escape(&letter.body.join("\n"), SECTION))]);
-    }
-    let alone = letter.entries.len() == 1;
-    let whole = letter.entries.iter().take_while(|e| room.take(entry(e, alone))).count();
-    let short = letter.entries.iter().skip(whole).map(|entry| &entry.row);
-    let rows: Vec<&Row> = short.chain(&letter.rows).collect();
-    let listed = rows.iter().take_while(|row| room.take(vec![section(&row_text(row))])).count();
-    let mut blocks = room.blocks;
-    let more = letter.more + rows.len() - listed;
-    let link = escape(&letter.link, 500);
-    if more > 0 {
-        blocks.push(section(&format!("<{link}|+{more} more>")));
-    }
-    blocks.push(section(&format!("<{link}|Open postwatch>")));
-    blocks.push(context(&escape(&letter.footer, SECTION)));
-    blocks
+    Message { blocks, attachments }
 }
 
-/// Blocks gathered so far; what does not fit whole stays out.
+/// What is left of what Slack takes.
 struct Room {
-    blocks: Vec<SlackBlock>,
+    blocks: usize,
     characters: usize,
 }
 
 impl Room {
-    fn take(&mut self, blocks: Vec<SlackBlock>) -> bool {
+    /// `blocks`, where all of them fit.
+    fn take(&mut self, blocks: Vec<SlackBlock>) -> Option<Vec<SlackBlock>> {
+        let left = self.blocks.checked_sub(blocks.len())?;
         let characters: usize = blocks.iter().map(length).sum();
-        let fits =
-            self.blocks.len() + blocks.len() <= BLOCKS && self.characters + characters <= TOTAL;
-        if fits {
-            self.blocks.extend(blocks);
-            self.characters += characters;
-        }
-        fits
+        self.characters = self.characters.checked_sub(characters)?;
+        self.blocks = left;
+        Some(blocks)
     }
 }
 
@@ -83,13 +90,58 @@ fn length(block: &SlackBlock) -> usize {
         .map_or(TOTAL, |json| json.encode_utf16().count().saturating_sub(50))
 }
 
-fn entry(entry: &Entry, alone: bool) -> Vec<SlackBlock> {
-    let mut blocks = Vec::new();
-    if !alone {
-        blocks.push(SlackDividerBlock::new().into());
-        blocks.push(section(&title(&entry.row)));
+fn head(letter: &Letter, headline: &str, lead: &[String]) -> Vec<SlackBlock> {
+    let mut blocks = vec![header(&format!("{} {headline}", emoji(letter.tone)))];
+    for lines in [lead.join(" "), letter.body.join("\n")] {
+        blocks.extend((!lines.is_empty()).then(|| section(&escape(&lines, SECTION))));
     }
-    blocks.push(section(&facts(entry)));
+    blocks
+}
+
+/// What a message shows of its alerts: above the buttons and beside a coloured bar;
+/// and how many are whole.
+type Shown = (Vec<SlackBlock>, Vec<SlackMessageAttachment>, usize);
+
+/// The only alert: the headline names it, and nothing of it that matters is folded.
+fn alone_in(room: &mut Room, entry: &Entry) -> Shown {
+    let Some(above) = room.take(outline(entry)) else { return Shown::default() };
+    let beside = room.take(details(entry)).map(|details| attachment(entry.row.tone, details));
+    (above, beside.into_iter().collect(), 1)
+}
+
+/// Each beside a bar of its own.
+fn several_in(room: &mut Room, entries: &[Entry]) -> Shown {
+    let attachments = entries.iter().map_while(|entry| {
+        let mut blocks = vec![section(&title(&entry.row))];
+        blocks.append(&mut outline(entry));
+        blocks.append(&mut details(entry));
+        room.take(blocks).map(|blocks| attachment(entry.row.tone, blocks))
+    });
+    let attachments: Vec<SlackMessageAttachment> = attachments.collect();
+    let whole = attachments.len();
+    (Vec::new(), attachments, whole)
+}
+
+/// The alerts after the first `whole`, a row each, and how many more there are.
+fn rest(room: &mut Room, letter: &Letter, whole: usize) -> Vec<SlackBlock> {
+    let short = letter.entries.iter().skip(whole).map(|entry| &entry.row);
+    let rows: Vec<&Row> = short.chain(&letter.rows).collect();
+    let listed = rows.iter().map_while(|row| room.take(vec![section(&row_text(row))]));
+    let mut blocks: Vec<SlackBlock> = listed.flatten().collect();
+    let more = letter.more + rows.len() - blocks.len();
+    if more > 0 {
+        blocks.push(section(&linked(&letter.link, &format!("+{more} more"))));
+    }
+    blocks
+}
+
+fn attachment(tone: Tone, blocks: Vec<SlackBlock>) -> SlackMessageAttachment {
+    SlackMessageAttachment::new().with_color(tone.colour().to_owned()).with_blocks(blocks)
+}
+
+/// How long, how much, why, and who must act.
+fn outline(entry: &Entry) -> Vec<SlackBlock> {
+    let mut blocks = vec![facts(entry)];
     if let Some((word, cause)) = &entry.cause {
         let advice = entry.advice.as_deref().map(|advice| format!("\n{}", escape(advice, 900)));
         let advice = advice.unwrap_or_default();
@@ -100,9 +152,15 @@ fn entry(entry: &Entry, alone: bool) -> Vec<SlackBlock> {
             entry.notes.iter().map(|note| format!("*Note:* {}", escape(note, 500))).collect();
         blocks.push(section(&notes.join("\n")));
     }
-    blocks.extend(entry.examples.iter().map(|example| section(&example_text(example))));
-    blocks.push(context(&rule_line(entry)));
     blocks
+}
+
+/// Examples, and what the alert is called.
+fn details(entry: &Entry) -> Vec<SlackBlock> {
+    let examples: Vec<String> = entry.examples.iter().map(example_text).collect();
+    let code = (!examples.is_empty())
+        .then(|| section(&format!("*Examples*\n```{}```", examples.join("\n\n"))));
+    code.into_iter().chain([context(&rule_line(entry))]).collect()
 }
 
 fn title(row: &Row) -> String {
@@ -113,48 +171,58 @@ fn row_text(row: &Row) -> String {
     format!("{}\n{}", title(row), escape(&sentence(&row.status), 500))
 }
 
-fn facts(entry: &Entry) -> String {
-    let mut lines = vec![escape(&sentence(&entry.row.status), 500)];
-    for (measure, value, threshold) in &entry.readings {
+/// Since when, and each reading as a field: two stand beside each other.
+fn facts(entry: &Entry) -> SlackBlock {
+    let status = mrkdwn(&escape(&sentence(&entry.row.status), 500));
+    let section = SlackSectionBlock::new().with_text(status);
+    let fields = entry.readings.iter().map(|(measure, value, threshold)| {
         let [measure, value, threshold] = [measure, value, threshold].map(|s| escape(s, 120));
-        lines.push(format!("• {measure}: *{value}* (rule: {threshold})"));
+        mrkdwn(&format!("{measure}\n*{value}*  (rule: {threshold})"))
+    });
+    let fields: Vec<SlackBlockText> = fields.collect();
+    match fields.is_empty() {
+        true => section.into(),
+        false => section.with_fields(fields).into(),
     }
-    lines.join("\n")
 }
 
 fn example_text(example: &Example) -> String {
-    let code = |text: &String| format!("`{}`", escape(text, 600));
-    let conversion = example.conversion.as_ref().map(|id| format!(" · conversion {}", code(id)));
+    let conversion = example.conversion.as_ref().map(|id| format!(" · conversion {id}"));
     let mut lines = vec![
-        format!("{} · *{}*", escape(&example.at, 60), escape(&example.tries, 120)),
-        format!("{}{}", escape(&example.whose, 400), conversion.unwrap_or_default()),
+        format!("{} · {}", example.at, example.tries),
+        format!("{}{}", example.whose, conversion.unwrap_or_default()),
     ];
-    lines.extend(example.url.as_ref().map(code));
-    lines.extend(example.answer.as_ref().map(|answer| format!("→ {}", code(answer))));
-    lines.join("\n")
+    lines.extend(example.url.clone());
+    lines.extend(example.answer.as_ref().map(|answer| format!("→ {answer}")));
+    escape_code(&lines.join("\n"), EXAMPLE)
 }
 
 fn rule_line(entry: &Entry) -> String {
     let mut line = format!("Rule *{}* · {}", escape(&entry.rule, 200), escape(&entry.labels, 900));
     if let Some(runbook) = &entry.runbook {
-        line.push_str(&format!(" · {}", linked(runbook)));
+        line.push_str(&format!(" · {}", linked(runbook, "Runbook")));
     }
     line
 }
 
-/// A link only where it is one to a web page.
-fn linked(address: &str) -> String {
-    match Url::parse(address) {
-        // `|` ends the address in Slack's link syntax.
-        Ok(url) if matches!(url.scheme(), "http" | "https") => {
-            format!("<{}|Runbook>", escape_link(&url))
-        }
-        _ => format!("Runbook: {}", escape(address, 600)),
-    }
+/// To the page, and to the runbook where all alerts that are shown have the same.
+fn buttons(letter: &Letter) -> Option<SlackBlock> {
+    let page = button("postwatch", "Open postwatch", &letter.link);
+    let mut runbooks: Vec<&str> =
+        letter.entries.iter().map(|entry| entry.runbook.as_deref().unwrap_or_default()).collect();
+    runbooks.dedup();
+    let runbook = match runbooks[..] {
+        [runbook] => button("runbook", "Runbook", runbook),
+        _ => None,
+    };
+    let elements: Vec<SlackActionBlockElement> = page.into_iter().chain(runbook).collect();
+    (!elements.is_empty()).then(|| SlackActionsBlock::new(elements).into())
 }
 
-fn escape_link(url: &Url) -> String {
-    url.as_str().replace('&', "&amp;").replace('|', "%7C").replace(['<', '>'], "")
+fn button(id: &str, word: &str, address: &str) -> Option<SlackActionBlockElement> {
+    let url = web_address(address).filter(|url| url.as_str().len() <= ADDRESS)?;
+    let button = SlackBlockButtonElement::new(word.into()).with_action_id(id.into()).with_url(url);
+    Some(button.into())
 }
 
 fn header(text: &str) -> SlackBlock {
@@ -169,50 +237,18 @@ fn header(text: &str) -> SlackBlock {
     SlackHeaderBlock::new(SlackBlockPlainText::new(clipped).with_emoji(true).into()).into()
 }
 
-/// `verbatim`: Slack must not find channels, people or addresses in it by itself.
-fn section(mrkdwn: &str) -> SlackBlock {
-    let text = SlackBlockMarkDownText::new(mrkdwn.to_owned()).with_verbatim(true);
-    SlackSectionBlock::new().with_text(text.into()).into()
+fn section(text: &str) -> SlackBlock {
+    SlackSectionBlock::new().with_text(mrkdwn(text)).into()
 }
 
-fn context(mrkdwn: &str) -> SlackBlock {
-    let text = SlackBlockMarkDownText::new(mrkdwn.to_owned()).with_verbatim(true);
+fn context(text: &str) -> SlackBlock {
+    let text = SlackBlockMarkDownText::new(text.to_owned()).with_verbatim(true);
     SlackContextBlock::new(vec![SlackContextBlockElement::MarkDown(text)]).into()
 }
 
-/// `text` as mrkdwn that says just that, of at most `max` characters once it is
-/// escaped, never cut within an entity.
-pub fn escape(text: &str, max: usize) -> String {
-    let mut escaped = String::new();
-    let mut length = 0;
-    for (at, c) in text.char_indices() {
-        let piece = match c {
-            '&' => "&amp;".to_owned(),
-            '<' => "&lt;".to_owned(),
-            '>' => "&gt;".to_owned(),
-            // Marks that would end our own bold and code: look-alikes stay readable.
-            '`' => "ˋ".to_owned(),
-            '*' => "∗".to_owned(),
-            '~' => "∼".to_owned(),
-            '@' if calls_everybody(&text[at..]) => "@\u{2060}".to_owned(),
-            c => c.to_string(),
-        };
-        let width = piece.encode_utf16().count();
-        if length + width >= max {
-            escaped.push('…');
-            return escaped;
-        }
-        escaped.push_str(&piece);
-        length += width;
-    }
-    escaped
-}
-
-/// Slack has these words without any mark-up; an invisible joiner behind the
-/// `@` keeps a name from calling people.
-fn calls_everybody(text: &str) -> bool {
-    let word: String = text.chars().take(9).collect::<String>().to_lowercase();
-    ["@channel", "@here", "@everyone"].iter().any(|call| word.starts_with(call))
+/// `verbatim`: Slack must not find channels, people or addresses in it by itself.
+fn mrkdwn(text: &str) -> SlackBlockText {
+    SlackBlockMarkDownText::new(text.to_owned()).with_verbatim(true).into()
 }
 
 fn emoji(tone: Tone) -> &'static str {
@@ -222,31 +258,5 @@ fn emoji(tone: Tone) -> &'static str {
         Tone::Info => "🔵",
         Tone::Unproven => "🟣",
         Tone::Cured => "✅",
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    proptest! {
-        #[test]
-        fn whatever_is_escaped_marks_nothing_up_and_keeps_its_limit(text in ".*", max in 1..60_usize) {
-            let escaped = escape(&text, max);
-            prop_assert!(escaped.encode_utf16().count() <= max);
-            prop_assert!(!escaped.contains(['<', '>', '`', '*']));
-            let entities = ["amp;", "lt;", "gt;"];
-            for rest in escaped.split('&').skip(1) {
-                prop_assert!(entities.iter().any(|entity| rest.starts_with(entity)), "{escaped}");
-            }
-        }
-    }
-
-    #[test]
-    fn an_address_keeps_its_sign_and_a_call_is_broken() {
-        assert_eq!(escape("a@b.example", 40), "a@b.example");
-        assert_eq!(escape("@Here", 40), "@\u{2060}Here");
     }
 }

@@ -6,7 +6,7 @@ use url::Url;
 
 use super::plain::sentence;
 use super::sample::Example;
-use super::{Entry, Letter, Row, Tone};
+use super::{Entry, Letter, Row};
 
 /// Programs that know dark mode get its colours; the others keep the inline ones.
 const DARK: &str = "@media (prefers-color-scheme:dark){\
@@ -54,7 +54,7 @@ fn frame(letter: &Letter) -> Markup {
         table.bg role="presentation" width="100%" cellpadding="0" cellspacing="0" style="background:#f2f3f5" {
             tr { td align="center" style="padding:16px 8px" {
                 table.card role="presentation" width="100%" cellpadding="0" cellspacing="0"
-                    style={ "max-width:640px;background:#ffffff;border:1px solid #d9dce1;border-top:6px solid " (colour(letter.tone)) ";text-align:left" } {
+                    style={ "max-width:640px;background:#ffffff;border:1px solid #d9dce1;border-top:6px solid " (letter.tone.colour()) ";text-align:left" } {
                     tr { td style={ "padding:20px 24px 8px;" (SANS) } { (head(letter)) } }
                     @for entry in &letter.entries {
                         tr { td.line style={ "padding:8px 24px 16px;" (SANS) (if alone { "" } else { "border-top:1px solid #e3e5e9;" }) } { (entry_part(entry, alone)) } }
@@ -110,7 +110,7 @@ fn title(row: &Row) -> Markup {
 
 fn badge(row: &Row) -> Markup {
     html! {
-        span style={ "display:inline-block;padding:0 6px;border-radius:3px;font-size:11px;line-height:18px;font-weight:700;color:#ffffff;background:" (colour(row.tone)) } { (row.badge) }
+        span style={ "display:inline-block;padding:0 6px;border-radius:3px;font-size:11px;line-height:18px;font-weight:700;color:#ffffff;background:" (row.tone.colour()) } { (row.badge) }
     }
 }
 
@@ -133,7 +133,7 @@ fn readings(entry: &Entry) -> Markup {
 fn cause_box(word: &str, cause: &str, entry: &Entry) -> Markup {
     html! {
         table role="presentation" width="100%" cellpadding="0" cellspacing="0" style="margin:0 0 12px" {
-            tr { td.box style={ "padding:10px 14px;background:#f4f5f7;border-left:4px solid " (colour(entry.row.tone)) ";" (SANS) } {
+            tr { td.box style={ "padding:10px 14px;background:#f4f5f7;border-left:4px solid " (entry.row.tone.colour()) ";" (SANS) } {
                 p.ink style="margin:0;font-size:15px;line-height:22px;color:#16181c" { b { (word) ": " } (cause) }
                 @if let Some(advice) = &entry.advice {
                     p.ink style="margin:4px 0 0;font-size:14px;line-height:21px;color:#30343a" { (advice) }
@@ -196,16 +196,5 @@ fn linked(address: &str) -> Markup {
     let web = Url::parse(address).is_ok_and(|url| matches!(url.scheme(), "http" | "https"));
     html! {
         @if web { a.link href=(address) style="color:#1a5fd0;word-break:break-all" { (address) } } @else { (address) }
-    }
-}
-
-/// Dark enough for white text on it, light enough for a dark page.
-fn colour(tone: Tone) -> &'static str {
-    match tone {
-        Tone::Critical => "#c62828",
-        Tone::Warning => "#b45f06",
-        Tone::Info => "#1a5fd0",
-        Tone::Unproven => "#6b4fa3",
-        Tone::Cured => "#1f7a3d",
     }
 }
