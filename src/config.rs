@@ -52,9 +52,12 @@ const FILE: Shape = Shape {
         "inhibit",
         "mute",
         "heartbeat",
+        "metrics",
     ],
-    later: &["store", "metrics", "retain", "auth_token", "auth_token_file", "protect_metrics"],
+    later: &["store", "retain", "auth_token", "auth_token_file", "protect_metrics"],
 };
+
+const METRICS: Shape = Shape { what: "`metrics`", known: &["max_series"], later: &[] };
 
 /// A whole file, understood.
 #[derive(Debug, Clone, PartialEq)]
@@ -269,8 +272,17 @@ fn decode(d: &mut Decoder<'_>, root: &Fields<'_>, text: &str) -> Config {
     }
     let receivers = placed.into_iter().filter_map(|placed| placed.receiver).collect();
     let zones = routes::zones(&routes);
-    let policy =
-        Policy { sources: policies, evaluate_every, rules, routes, inhibitions, mutes, zones };
+    let max_series = max_series(d, root);
+    let policy = Policy {
+        sources: policies,
+        evaluate_every,
+        rules,
+        routes,
+        inhibitions,
+        mutes,
+        zones,
+        max_series,
+    };
     Config { policy, sources, receivers, heartbeat, hash: hash(text) }
 }
 
@@ -279,6 +291,12 @@ fn evaluate_every(d: &mut Decoder<'_>, root: &Fields<'_>) -> Duration {
     entry
         .and_then(|entry| d.duration(entry, Duration::from_secs(1)))
         .unwrap_or(Duration::from_secs(10))
+}
+
+fn max_series(d: &mut Decoder<'_>, root: &Fields<'_>) -> Option<usize> {
+    let fields = d.map(root.get("metrics")?, &METRICS)?;
+    let most = d.whole(fields.get("max_series")?, 100, 1_000_000)?;
+    usize::try_from(most).ok()
 }
 
 /// Names a text: 48 bits of a hash, which a metric holds exactly.

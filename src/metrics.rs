@@ -4,17 +4,22 @@
 use std::sync::Arc;
 
 use prometheus::process_collector::ProcessCollector;
+use prometheus::proto::MetricFamily;
 use prometheus::{
     HistogramOpts, HistogramVec, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
 };
 
+mod beginnings;
 mod family;
 pub mod state;
+
+use beginnings::Beginnings;
 
 /// Counters of this process, shared by every room that does something.
 #[derive(Clone)]
 pub struct Metrics {
-    pub registry: Registry,
+    registry: Registry,
+    beginnings: Arc<Beginnings>,
     pub polls: IntCounterVec,
     pub poll_seconds: HistogramVec,
     pub poll_rows: IntCounterVec,
@@ -195,7 +200,18 @@ impl Metrics {
                 "When the rules file was last read successfully.",
             ),
             registry: r,
+            beginnings: Arc::default(),
         })
+    }
+
+    /// Everything as of this scrape, in a stable order; `of_state` is what follows the
+    /// state.
+    pub fn scrape(&self, of_state: Vec<MetricFamily>) -> Vec<MetricFamily> {
+        let mut families = self.registry.gather();
+        families.extend(of_state);
+        families.sort_by(|a, b| a.name().cmp(b.name()));
+        self.beginnings.show(&mut families);
+        families
     }
 }
 

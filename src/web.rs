@@ -133,12 +133,8 @@ async fn page_(Shared(web): Shared<Web>) -> Response {
 }
 
 async fn metrics(Shared(web): Shared<Web>) -> Response {
-    let built = build(web, |web| {
-        let mut families = web.metrics.registry.gather();
-        families.extend(of_state(web));
-        families.sort_by(|a, b| a.name().cmp(b.name()));
-        TextEncoder::new().encode_to_string(&families)
-    });
+    let built =
+        build(web, |web| TextEncoder::new().encode_to_string(&web.metrics.scrape(of_state(web))));
     match built.await {
         Some(Ok(text)) => {
             ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text)

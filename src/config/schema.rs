@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 use crate::domain::rules::{Label, Measure, Severity, Unit};
 
 use super::decode::Shape;
-use super::{FILE, gates, receivers, routes, rules, sources};
+use super::{FILE, METRICS, gates, receivers, routes, rules, sources};
 
 /// The schema of the whole file.
 pub fn schema() -> Value {
@@ -26,6 +26,7 @@ pub fn schema() -> Value {
             ("inhibit", one_or_many(reference("inhibition"))),
             ("mute", one_or_many(reference("mute"))),
             ("heartbeat", heartbeat()),
+            ("metrics", metrics()),
         ],
     );
     schema["$schema"] = json!("http://json-schema.org/draft-07/schema#");
@@ -285,6 +286,14 @@ fn heartbeat() -> Value {
             ("every", duration("At most once in this time; default 1m")),
         ],
     )
+}
+
+fn metrics() -> Value {
+    let most = json!({
+        "description": "Series of offers, affiliates, hosts and postbacks; what is new beyond goes to `other`; default 20000",
+        "type": "integer", "minimum": 100, "maximum": 1_000_000,
+    });
+    object(&METRICS, &[], &[("max_series", most)])
 }
 
 /// Labels of alerts and their patterns; a rule's own labels are among them.

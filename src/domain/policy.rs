@@ -26,6 +26,8 @@ pub struct Policy {
     pub mutes: Vec<Mute>,
     /// The zones in which messages write times, by their names.
     pub zones: BTreeMap<String, TimeZone>,
+    /// Series that metrics may have of all sources; `None` where the file says nothing.
+    pub max_series: Option<usize>,
 }
 
 /// One network account.

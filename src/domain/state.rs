@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::alert::builtin::Sight;
 use super::alert::{Alert, AlertKey};
-use super::counters::Counters;
+use super::counters::{Counters, MOST_SERIES};
 use super::coverage::Coverage;
 use super::delivery::Identity;
 use super::dims::{DimsId, DimsRecord};
@@ -216,6 +216,14 @@ impl State {
                 facts.counters = checkpoint.counters;
                 facts.watermark = checkpoint.watermark;
             }
+        }
+    }
+
+    /// Gives each source its part of the metrics' series.
+    pub fn share_series(&mut self, policy: &Policy) {
+        let most = policy.max_series.unwrap_or(MOST_SERIES) / policy.sources.len().max(1);
+        for source in self.sources.values_mut() {
+            source.facts.counters.most_series = most;
         }
     }
 

@@ -142,6 +142,7 @@ pub fn turn(
     state: &mut State,
     news: News<'_>,
 ) -> (Changes, Tally) {
+    state.share_series(policy);
     let commit = state.commit + 1;
     let mut turn = Turn {
         now,

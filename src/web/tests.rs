@@ -1,6 +1,9 @@
 //! What a browser, a scraper and an orchestrator get to see.
 
 use std::collections::BTreeMap;
+use std::io::Write;
+use std::path::Path;
+use std::process::{Command, Stdio};
 
 use super::*;
 
@@ -289,4 +292,76 @@ fn a_gap_is_shown_with_its_size_until_it_is_filled() {
     assert!(page.contains("No alert, but not everything is in sight"), "{page}");
     let metrics = metrics_of(&state, &policy);
     assert!(metrics.contains("source_gap_seconds{source=\"acme\"} 7200"), "{metrics}");
+}
+
+/// Reads the text format as strictly as its authors do, and prints each name by its id.
+const STRICT: &str = "
+import json, sys
+from prometheus_client.parser import text_string_to_metric_families as read
+text = sys.stdin.buffer.read().decode()
+families = {family.name: family for family in read(text)}
+names = {s.labels['id']: s.labels['name'] for s in families['postwatch_affiliate_info'].samples}
+json.dump(names, sys.stdout)";
+
+#[test]
+fn the_strict_parser_of_pypi_reads_every_name_back() {
+    let python = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/tools/venv/bin/python");
+    let imported = Command::new(&python).args(["-c", "import prometheus_client"]).output();
+    if !imported.is_ok_and(|imported| imported.status.success()) {
+        assert!(std::env::var("CI").is_err(), "prometheus-client is missing: .ci/deploy-tools");
+        println!("skipped: prometheus-client is missing, .ci/deploy-tools fetches it");
+        return;
+    }
+    let policy = policy();
+    let names = suites::naughty_strings().into_iter().chain([HOSTILE.to_owned()]);
+    let names: BTreeMap<u64, String> = (1..).zip(names.filter(|name| !name.is_empty())).collect();
+    let named = names.iter().map(|(&affiliate, name)| Row {
+        affiliate,
+        affiliate_name: name.clone().into(),
+        ..row(u32::try_from(affiliate).unwrap_or_default(), false)
+    });
+    let metrics = metrics_of(&seen_rows(&policy, named.collect()), &policy);
+    let mut parser = Command::new(python)
+        .args(["-c", STRICT])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("python runs");
+    let mut input = parser.stdin.take().expect("it is piped");
+    input.write_all(metrics.as_bytes()).expect("it reads");
+    drop(input);
+    let parsed = parser.wait_with_output().expect("it ends");
+    let read: BTreeMap<u64, String> = serde_json::from_slice(&parsed.stdout).expect("it is JSON");
+    assert_eq!(read, names);
+}
+
+#[test]
+fn past_the_most_series_what_is_new_is_gathered_and_nothing_is_lost() {
+    let policy = Policy { max_series: Some(100), ..policy() };
+    let of = |place: u32| Row {
+        affiliate: u64::from(place),
+        postback: u64::from(place),
+        payload: format!("https://{place}.example/").into(),
+        ..row(place, false)
+    };
+    let metrics = metrics_of(&seen_rows(&policy, (0..200).map(of).collect()), &policy);
+    let of_partners = ["offer=", "affiliate=", "host=", "postback=", "id="];
+    let series = metrics.lines().filter(|line| of_partners.iter().any(|one| line.contains(one)));
+    let series: Vec<&str> = series.collect();
+    assert!(series.len() <= 110, "{}", series.len());
+    let sum = |family: &str| -> f64 {
+        let of = series.iter().filter(|line| line.starts_with(family));
+        of.filter_map(|line| line.rsplit_once(' ')).filter_map(|(_, n)| n.parse::<f64>().ok()).sum()
+    };
+    for family in
+        ["deliveries_total", "delivery_failures_total", "deliveries_open", "host_failures_total"]
+    {
+        assert_eq!(sum(&format!("postwatch_{family}{{")), 200.0, "{family}");
+    }
+    assert!(
+        metrics.contains("deliveries_open{source=\"acme\",offer=\"other\",affiliate=\"other\""),
+        "{metrics}"
+    );
+    assert!(metrics.contains("postback_active{source=\"acme\",postback=\"other\""), "{metrics}");
+    assert!(!metrics.contains("series_dropped{source=\"acme\"} 0"), "{metrics}");
 }

@@ -70,7 +70,7 @@ fn what_failed_and_recovered_between_two_polls_counts_as_both() {
     world.succeed("x");
     world.pass(120);
     assert_eq!((world.failures_total(), world.life("x")), (1, "recovered"));
-    assert!(world.counters().failures.keys().any(|(_, _, reason)| reason.to_string() == "unseen"));
+    assert!(world.counters().failures.keys().any(|(_, reason)| reason.to_string() == "unseen"));
 }
 
 #[test]

@@ -42,7 +42,7 @@ fn brownout() -> Incident {
 /// Requests so far by endpoint, and polls.
 fn requests(watched: &Watched) -> BTreeMap<String, f64> {
     let mut requests = BTreeMap::new();
-    for family in watched.metrics.registry.gather() {
+    for family in watched.metrics.scrape(Vec::new()) {
         let label = match family.name() {
             "postwatch_api_requests_total" => "endpoint",
             "postwatch_polls_total" => "source",

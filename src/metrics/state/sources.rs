@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::known;
-use crate::domain::counters::{Counters, RECOVERY_BUCKETS};
+use crate::domain::counters::{Counters, Pair, RECOVERY_BUCKETS};
 use crate::domain::delivery::Ended;
 use crate::domain::facts::Facts;
 use crate::domain::policy::{Policy, SourcePolicy};
@@ -16,10 +16,12 @@ pub fn families(state: &State, policy: &Policy) -> Vec<Family> {
     for (name, source) in known(state, policy) {
         families.add_counters(name, &source.facts.counters);
         families.add_open(name, &source.facts);
-        families.add_names(name, &source.facts);
+        let counters = &source.facts.counters;
+        let mut room = counters.most_series.saturating_sub(counters.series());
         if let Some(policy) = policy.source(name) {
-            families.add_postbacks(policy, source);
+            families.add_postbacks(policy, source, &mut room);
         }
+        families.add_names(name, &source.facts, &mut room);
         families.gap.add(&[name], source.facts.gap().as_secs() as f64);
         if let Some(at) = source.facts.watermark {
             families.watermark.add(&[name], at.0 as f64);
@@ -41,6 +43,7 @@ struct Families {
     affiliates: Family,
     watermark: Family,
     gap: Family,
+    dropped: Family,
 }
 
 impl Families {
@@ -106,6 +109,11 @@ impl Families {
                 "Time of the past that was not read whole yet though later time was: what an outage left. It is read oldest first beside the present and falls to 0; while it stands still the past cannot be read, and no rule is judged. The largest over the source's scopes.",
                 &["source"],
             ),
+            dropped: Family::gauge(
+                "series_dropped",
+                "Series that came when metrics.max_series were there: what they count stands under the label other. 0 is well; raise the limit before new partners are lost in it.",
+                &["source"],
+            ),
         }
     }
 
@@ -123,22 +131,25 @@ impl Families {
             self.affiliates,
             self.watermark,
             self.gap,
+            self.dropped,
         ]
     }
 
     fn add_counters(&mut self, source: &str, counters: &Counters) {
-        for ((offer, affiliate), count) in deliveries(counters) {
-            let (offer, affiliate) = (offer.to_string(), affiliate.to_string());
+        for (&pair, &count) in &counters.deliveries {
+            let [offer, affiliate] = shown(pair);
             self.deliveries.add(&[source, &offer, &affiliate], count as f64);
         }
-        for ((offer, affiliate, reason), count) in &counters.failures {
-            let labels = [offer.to_string(), affiliate.to_string(), reason.to_string()];
-            let [offer, affiliate, reason] = labels.each_ref().map(String::as_str);
-            self.failures.add(&[source, offer, affiliate, reason], *count as f64);
+        for (&(pair, reason), count) in &counters.failures {
+            let [offer, affiliate] = shown(pair);
+            let labels = [source, &offer, &affiliate, &reason.to_string()];
+            self.failures.add(&labels, *count as f64);
         }
         for ((host, reason), count) in &counters.hosts {
+            let host = host.as_deref().unwrap_or(OTHER);
             self.hosts.add(&[source, host, &reason.to_string()], *count as f64);
         }
+        self.dropped.add(&[source], counters.dropped_series() as f64);
         for how in Ended::ALL {
             let count = counters.ended.get(&how).copied().unwrap_or_default();
             self.ended.add(&[source, how.as_str()], count as f64);
@@ -161,45 +172,77 @@ impl Families {
     }
 
     fn add_open(&mut self, source: &str, facts: &Facts) {
-        let mut counts: BTreeMap<(u64, u64), u64> = BTreeMap::new();
+        let own = &facts.counters.deliveries;
+        let mut counts: BTreeMap<Pair, u64> = BTreeMap::new();
         for (_, slot) in facts.deliveries.open() {
             let dims = facts.dims.get(facts.deliveries.get(slot).dims);
-            *counts.entry((dims.offer, dims.affiliate)).or_default() += 1;
+            let pair =
+                Some((dims.offer, dims.affiliate)).filter(|&pair| own.contains_key(&Some(pair)));
+            *counts.entry(pair).or_default() += 1;
         }
-        for ((offer, affiliate), count) in counts {
-            self.open.add(&[source, &offer.to_string(), &affiliate.to_string()], count as f64);
-        }
-    }
-
-    fn add_names(&mut self, source: &str, facts: &Facts) {
-        for (id, name) in &facts.offer_names {
-            self.offers.add(&[source, &id.to_string(), name], 1.0);
-        }
-        for (id, name) in &facts.affiliate_names {
-            self.affiliates.add(&[source, &id.to_string(), name], 1.0);
+        for (pair, count) in counts {
+            let [offer, affiliate] = shown(pair);
+            self.open.add(&[source, &offer, &affiliate], count as f64);
         }
     }
 
-    fn add_postbacks(&mut self, policy: &SourcePolicy, source: &SourceState) {
-        for postback in failed_postbacks(&source.facts) {
-            let labels = [policy.name.as_str(), &postback.to_string()];
-            let active = source.facts.is_active(postback);
-            self.active.add(&labels, f64::from(u8::from(active)));
-            if let Some(windows) = &source.windows {
-                let streak = windows.streaks.of(&source.facts, policy, postback, windows.at);
-                self.streak.add(&labels, streak.least);
+    /// As many as there is `room` for: a name that is missing joins nothing.
+    fn add_names(&mut self, source: &str, facts: &Facts, room: &mut usize) {
+        let families = [
+            (&mut self.offers, &facts.offer_names),
+            (&mut self.affiliates, &facts.affiliate_names),
+        ];
+        for (family, names) in families {
+            let names: BTreeMap<_, _> = names.iter().collect();
+            for (id, name) in names.into_iter().take(*room) {
+                family.add(&[source, &id.to_string(), name], 1.0);
+                *room -= 1;
             }
+        }
+    }
+
+    /// Of those without room the longest row counts, and whether all are active.
+    fn add_postbacks(&mut self, policy: &SourcePolicy, source: &SourceState, room: &mut usize) {
+        let mut other: Option<(bool, f64)> = None;
+        for postback in failed_postbacks(&source.facts) {
+            let is_active = source.facts.is_active(postback);
+            let streak = source.windows.as_ref().map(|windows| {
+                windows.streaks.of(&source.facts, policy, postback, windows.at).least
+            });
+            match room.checked_sub(2) {
+                Some(left) => {
+                    *room = left;
+                    self.add_postback(&policy.name, &postback.to_string(), is_active, streak);
+                }
+                None => {
+                    let (all_active, longest) = other.unwrap_or((true, 0.0));
+                    let longest = longest.max(streak.unwrap_or_default());
+                    other = Some((all_active && is_active, longest));
+                }
+            }
+        }
+        if let Some((are_active, longest)) = other {
+            self.add_postback(&policy.name, OTHER, are_active, Some(longest));
+        }
+    }
+
+    fn add_postback(&mut self, source: &str, id: &str, is_active: bool, streak: Option<f64>) {
+        self.active.add(&[source, id], f64::from(u8::from(is_active)));
+        if let Some(streak) = streak {
+            self.streak.add(&[source, id], streak);
         }
     }
 }
 
-/// Every pair that has failures is there, if with 0: a delivery that fails is
-/// seen before the watermark passes it, and a rate needs both series.
-fn deliveries(counters: &Counters) -> BTreeMap<(u64, u64), u64> {
-    let failed = counters.failures.keys().map(|&(offer, affiliate, _)| ((offer, affiliate), 0));
-    let mut deliveries: BTreeMap<_, _> = failed.collect();
-    deliveries.extend(&counters.deliveries);
-    deliveries
+/// Where what has no series of its own is gathered.
+const OTHER: &str = "other";
+
+/// The labels `offer` and `affiliate`.
+fn shown(pair: Pair) -> [String; 2] {
+    match pair {
+        Some((offer, affiliate)) => [offer.to_string(), affiliate.to_string()],
+        None => [OTHER.to_owned(), OTHER.to_owned()],
+    }
 }
 
 fn failed_postbacks(facts: &Facts) -> BTreeSet<u64> {
