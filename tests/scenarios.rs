@@ -15,6 +15,8 @@ mod cures;
 mod deactivation;
 #[path = "scenarios/explain.rs"]
 mod explain;
+#[path = "scenarios/fallbacks.rs"]
+mod fallbacks;
 #[path = "scenarios/folding.rs"]
 mod folding;
 #[path = "scenarios/fortnight.rs"]

@@ -179,8 +179,7 @@ fn lead(notice: &Notice, zone: &Zone) -> Vec<String> {
     let all = notice.alerts.len();
     let mut lead = Vec::new();
     if let Some(receiver) = &notice.instead_of {
-        let receiver = clean(receiver, 80);
-        lead.push(format!("You get this because receiver {receiver} could not be reached."));
+        lead.push(standing_in(&clean(receiver, 80), notice.is_back));
     }
     if let Some(since) = notice.late_since {
         let (since, at) = (zone.minute(since), zone.minute(notice.created_at));
@@ -205,6 +204,17 @@ fn lead(notice: &Notice, zone: &Zone) -> Vec<String> {
         }
     }
     lead
+}
+
+/// Why somebody gets what was meant for `receiver`.
+fn standing_in(receiver: &str, is_back: bool) -> String {
+    match is_back {
+        true => format!(
+            "You were told of this in place of receiver {receiver}, which works again: this is \
+             the end of what you were told."
+        ),
+        false => format!("You get this because receiver {receiver} could not be reached."),
+    }
 }
 
 /// Which alerts of a batch have ended, by name as far as a sentence holds.

@@ -121,6 +121,10 @@ fn a_large_batch_lists_whole_rows_and_counts_the_rest() {
 fn a_fallback_says_whom_it_stands_in_for() {
     let notice = Notice { instead_of: Some("on-call".to_owned()), ..notices::critical() };
     assert!(plain_text(&notice).contains("receiver on-call could not be reached"));
+    let notice = Notice { is_back: true, instead_of: notice.instead_of, ..notices::resolved() };
+    let text = plain_text(&notice);
+    assert!(text.contains("You were told of this in place of receiver on-call, which works again"));
+    assert!(!text.contains("could not be reached"), "{text}");
 }
 
 #[test]

@@ -135,7 +135,11 @@ fn what_ended_says_when_and_a_batch_what_all_share() {
     assert_eq!(both["commonLabels"]["affiliate"], Value::Null);
     assert_eq!(both["commonLabels"]["host"], "trk.acme.example");
     let instead = Notice { instead_of: Some("on-call".to_owned()), ..notices::critical() };
-    assert_eq!(told(&instead)["commonAnnotations"]["instead_of"], "on-call");
+    let annotations = &told(&instead)["commonAnnotations"];
+    assert_eq!(annotations["instead_of"], "on-call");
+    assert_eq!(annotations["instead_of_is_back"], Value::Null);
+    let back = told(&Notice { is_back: true, ..instead });
+    assert_eq!(back["commonAnnotations"]["instead_of_is_back"], "true");
 }
 
 #[test]

@@ -72,6 +72,9 @@ fn item(notice: &Notice, alert: &AlertFacts, link: &Link) -> Item {
     }
     if let Some(receiver) = &notice.instead_of {
         annotations.insert("instead_of".to_owned(), clean(receiver, 80));
+        if notice.is_back {
+            annotations.insert("instead_of_is_back".to_owned(), "true".to_owned());
+        }
     }
     Item {
         status: if ends_at.is_some() { "resolved" } else { "firing" },
