@@ -3,6 +3,8 @@
 
 #[path = "scenarios/agreement.rs"]
 mod agreement;
+#[path = "scenarios/alertmanagers.rs"]
+mod alertmanagers;
 #[path = "scenarios/catching_up.rs"]
 mod catching_up;
 #[path = "scenarios/causes.rs"]

@@ -97,11 +97,7 @@ impl Alertmanager {
         thread: Option<&Thread>,
         link: &Link,
     ) -> Result<Sent, SendError> {
-        let before = match thread {
-            Some(Thread::Alertmanager { told }) => told.as_slice(),
-            Some(Thread::Slack { .. } | Thread::Email { .. }) | None => &[],
-        };
-        let told = told::after(before, notice);
+        let told = told::after(told::before(thread), notice);
         let alerts: Vec<Labelled> = told.iter().map(|told| told.alert.clone()).collect();
         let now = Timestamp(jiff::Timestamp::now().as_second());
         let taken = self.tell(now, &alerts, link).await?;

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::channel::Thread;
 use crate::channel::render::labelled::{Labelled, Pairs, labelled};
 use crate::domain::delivery::Identity;
 use crate::domain::notify::Notice;
@@ -34,6 +35,14 @@ pub struct Standing {
     pub told: Vec<Told>,
     /// Set once the batch is over: what it left without an end has ended then.
     pub finished_at: Option<Timestamp>,
+}
+
+/// What was told in `thread`.
+pub fn before(thread: Option<&Thread>) -> &[Told] {
+    match thread {
+        Some(Thread::Alertmanager { told }) => told,
+        Some(Thread::Slack { .. } | Thread::Email { .. }) | None => &[],
+    }
 }
 
 /// What stands once `notice` is told to who was told `before` by the same batch.
