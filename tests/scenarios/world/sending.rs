@@ -31,7 +31,13 @@ impl World {
                 held.extend(outgoing.given_up.is_none().then_some(receiver));
                 continue;
             }
-            let outcome = self.answer(&outgoing.clone());
+            // What cannot be noted does not go out: its answer would be lost.
+            if !self.turn(News::Sending { number }) {
+                held.insert(receiver);
+                continue;
+            }
+            let Some(outgoing) = self.state.outbox.get(&number).cloned() else { continue };
+            let outcome = self.answer(&outgoing);
             if matches!(outcome, Outcome::Failed { .. }) {
                 held.insert(receiver);
             }
