@@ -22,7 +22,7 @@ mod words;
 
 pub use cause::likely_cause;
 pub use sample::Example;
-pub use words::clean;
+pub use words::{clean, is_direction_mark};
 
 /// Alerts that are told in full; the worst come first.
 const FULL: usize = 3;
