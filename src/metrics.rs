@@ -119,7 +119,7 @@ impl Metrics {
             notifications: counter(
                 &r,
                 "notifications_total",
-                "Messages by receiver and channel; outcome is sent, retried or failed, or restated where an Alertmanager was told again what holds; reason says why the message was made or why it failed.",
+                "Messages by receiver and channel; outcome is sent, retried or failed, restated where an Alertmanager was told again what holds, or overtaken where it was not because nothing of it holds; reason says why the message was made or why it failed.",
                 &["receiver", "channel", "outcome", "reason"],
             ),
             notifications_repeated: counter(

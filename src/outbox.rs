@@ -19,7 +19,8 @@ use crate::failpoint::{Step, reach};
 use crate::metrics::Metrics;
 use crate::pipeline::{Message, View};
 
-mod restating;
+pub mod handing;
+pub mod restating;
 
 /// By receiver.
 pub type Channels = Arc<BTreeMap<String, Channel>>;
@@ -96,7 +97,14 @@ impl Outbox {
             return;
         }
         // Only now: until it was begun, newer ones were merged into it.
-        let Some((mut notice, thread, channels)) = self.take(number) else { return };
+        let (mut notice, thread, channels) = match self.take(number) {
+            Some(Taken::Due(notice, thread, channels)) => (*notice, thread, channels),
+            Some(Taken::Overtaken) => {
+                self.settle(number, Outcome::Sent { thread: None }).await;
+                return;
+            }
+            None => return,
+        };
         self.add_texts(&mut notice).await;
         let outcome = match channels.get(&notice.receiver) {
             Some(channel) => self.try_channel(channel, &notice, thread.as_ref()).await,
@@ -118,17 +126,30 @@ impl Outbox {
         told.is_ok() && matches!(answer.await, Ok(Ok(())))
     }
 
-    /// The notice with its thread and the channels, all of the same rules.
-    fn take(&self, number: u64) -> Option<(Notice, Option<Thread>, Channels)> {
+    /// The notice with its thread and the channels, all of the same rules. `None` where
+    /// it is gone.
+    fn take(&self, number: u64) -> Option<Taken> {
         let state = self.view.state();
         let channels = self.channels.borrow().clone();
         let outgoing = state.outbox.get(&number)?;
-        let notice = outgoing.notice.clone();
-        let thread = state.threads.get(&(notice.receiver.clone(), notice.batch.clone()));
-        // What is sent again is older than the thread's root, which it would overwrite.
-        let thread = thread.filter(|_| !outgoing.is_resent);
-        let thread = thread.and_then(|thread| serde_json::from_str(&thread.text).ok());
-        Some((notice, thread, channels))
+        let channel = channels.get(&outgoing.notice.receiver);
+        match handing::handed(&state, outgoing, channel.is_some_and(Channel::forgets)) {
+            Some((notice, thread)) => Some(Taken::Due(Box::new(notice), thread, channels)),
+            None => {
+                self.note_overtaken(&outgoing.notice, channel.map_or("", Channel::kind));
+                Some(Taken::Overtaken)
+            }
+        }
+    }
+
+    fn note_overtaken(&self, notice: &Notice, kind: &str) {
+        tracing::warn!(
+            receiver = notice.receiver,
+            notice = notice.id,
+            "nothing that a message which was sent again says holds any more: it is not sent"
+        );
+        let labels = [notice.receiver.as_str(), kind, "overtaken", notice.reason.as_str()];
+        self.metrics.notifications.with_label_values(&labels).inc();
     }
 
     /// The texts of samples are read when they are shown, and made safe: no
@@ -204,6 +225,13 @@ impl Outbox {
             }
         }
     }
+}
+
+/// A notice that goes out now.
+enum Taken {
+    Due(Box<Notice>, Option<Thread>, Channels),
+    /// It would tell a channel that believes it what is no longer so.
+    Overtaken,
 }
 
 fn safe_text(text: DeliveryText) -> SampleText {

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, State as Shared};
-use axum::http::{StatusCode, header};
+use axum::http::{Method, StatusCode, Uri, header};
 use axum::middleware;
 use axum::response::{Html, IntoResponse, Response};
 use axum::routing::{get, post};
@@ -85,6 +85,9 @@ pub fn router(web: Web) -> Router {
         .route("/api/v1/outbox/resend", post(outbox::resend))
         .route("/api/v1/reload", post(reload::reload))
         .fallback(async || (StatusCode::NOT_FOUND, "There is no such page.\n"))
+        .method_not_allowed_fallback(async |method: Method, uri: Uri| {
+            (StatusCode::METHOD_NOT_ALLOWED, format!("{} does not take {method}.\n", uri.path()))
+        })
         .layer(guard)
         .with_state(web)
 }

@@ -3,6 +3,8 @@
 
 #[path = "scenarios/agreement.rs"]
 mod agreement;
+#[path = "scenarios/alertmanagers.rs"]
+mod alertmanagers;
 #[path = "scenarios/catching_up.rs"]
 mod catching_up;
 #[path = "scenarios/causes.rs"]
@@ -15,6 +17,8 @@ mod cures;
 mod deactivation;
 #[path = "scenarios/explain.rs"]
 mod explain;
+#[path = "scenarios/fallbacks.rs"]
+mod fallbacks;
 #[path = "scenarios/folding.rs"]
 mod folding;
 #[path = "scenarios/fortnight.rs"]

@@ -13,7 +13,7 @@ use crate::domain::notify::Notice;
 use crate::domain::time::Timestamp;
 
 use super::render::labelled::{Labelled, Pairs};
-use super::{Link, SendError, Sent, Thread, http};
+use super::{Link, SEND_TIMEOUT, SendError, Sent, Thread, http};
 
 pub mod told;
 
@@ -25,6 +25,10 @@ const BELIEVED_FOR: Duration = Duration::from_secs(5 * 60);
 
 /// One server that hangs must not keep the others' news waiting for long.
 const ANSWERS_WITHIN: Duration = Duration::from_secs(10);
+
+/// All of its requests together: what one member is slow to take must not be lost for
+/// another that took it, so this ends before the whole send does.
+const MEMBER_TAKES_WITHIN: Duration = SEND_TIMEOUT.saturating_sub(Duration::from_secs(5));
 
 /// Alerts in one request.
 const MOST_ALERTS: usize = 500;
@@ -97,11 +101,7 @@ impl Alertmanager {
         thread: Option<&Thread>,
         link: &Link,
     ) -> Result<Sent, SendError> {
-        let before = match thread {
-            Some(Thread::Alertmanager { told }) => told.as_slice(),
-            Some(Thread::Slack { .. } | Thread::Email { .. }) | None => &[],
-        };
-        let told = told::after(before, notice);
+        let told = told::after(told::before(thread), notice);
         let alerts: Vec<Labelled> = told.iter().map(|told| told.alert.clone()).collect();
         let now = Timestamp(jiff::Timestamp::now().as_second());
         let taken = self.tell(now, &alerts, link).await?;
@@ -171,13 +171,22 @@ impl Alertmanager {
     }
 
     async fn tell_one(&self, peer: &Peer, bodies: &[String]) -> Result<(), SendError> {
+        let telling = tokio::time::timeout(MEMBER_TAKES_WITHIN, self.tell_all(peer, bodies));
+        let told = telling.await.unwrap_or_else(|_| {
+            let (host, limit) = (http::host(&peer.url), MEMBER_TAKES_WITHIN.as_secs());
+            let message = format!("{host} did not take all of it within {limit} s");
+            Err(SendError::temporary("timeout", message))
+        });
+        peer.note(&told);
+        told
+    }
+
+    async fn tell_all(&self, peer: &Peer, bodies: &[String]) -> Result<(), SendError> {
         let url = peer.at("alerts");
         for body in bodies {
             let request = self.client.post(url.clone()).timeout(ANSWERS_WITHIN);
             let request = request.header("content-type", "application/json").body(body.clone());
-            let sent = http::send(&url, request).await.map(drop);
-            peer.note(&sent);
-            sent?;
+            http::send(&url, request).await?;
         }
         Ok(())
     }

@@ -7,12 +7,14 @@ use crate::domain::rules::Severity;
 use crate::domain::time::Timestamp;
 
 use super::Link;
+use lead::{frame, lead};
 use words::{Zone, span};
 
 pub mod blocks;
 mod cause;
 pub mod html;
 pub mod labelled;
+mod lead;
 pub mod own_words;
 pub mod plain;
 mod sample;
@@ -20,7 +22,7 @@ mod words;
 
 pub use cause::likely_cause;
 pub use sample::Example;
-pub use words::clean;
+pub use words::{clean, is_direction_mark};
 
 /// Alerts that are told in full; the worst come first.
 const FULL: usize = 3;
@@ -184,53 +186,6 @@ fn titled(prefix: &str, notice: &Notice, tail: &str) -> String {
     };
     let fixed = prefix.chars().count() + tail.chars().count() + others.chars().count();
     format!("{prefix}{}{tail}{others}", clean(summary, HEADLINE.saturating_sub(fixed).max(20)))
-}
-
-/// What changed, in sentences.
-fn lead(notice: &Notice, zone: &Zone) -> Vec<String> {
-    let live = notice.alerts.iter().filter(|alert| is_live(alert)).count();
-    let all = notice.alerts.len();
-    let mut lead = Vec::new();
-    if let Some(receiver) = &notice.instead_of {
-        let receiver = clean(receiver, 80);
-        lead.push(format!("You get this because receiver {receiver} could not be reached."));
-    }
-    if let Some(since) = notice.late_since {
-        let (since, at) = (zone.minute(since), zone.minute(notice.created_at));
-        lead.push(format!(
-            "Late: this could not be delivered since {since}; it tells how things stood at {at}."
-        ));
-    }
-    match notice.reason {
-        NoticeReason::First if all > 1 => lead.push(format!("{all} alerts in this message.")),
-        NoticeReason::First => {}
-        NoticeReason::Escalated => {
-            lead.push(format!("It got worse: now {}.", worst(&notice.alerts).to_lowercase()));
-        }
-        NoticeReason::NewAlerts => lead.push(format!("New alerts joined: {live} are open now.")),
-        NoticeReason::Resolved if live > 0 => lead.push(ended_so_far(&notice.alerts, live)),
-        NoticeReason::Resolved if all > 1 => lead.push(format!("All {all} alerts have ended.")),
-        NoticeReason::Resolved => {}
-        NoticeReason::Reminder => {
-            let since = notice.alerts.first().map(|alert| zone.minute(alert.began_at));
-            let since = since.unwrap_or_default();
-            lead.push(format!("Reminder: open since {since}, {} now.", age(notice)));
-        }
-    }
-    lead
-}
-
-/// Which alerts of a batch have ended, by name as far as a sentence holds.
-fn ended_so_far(alerts: &[AlertFacts], live: usize) -> String {
-    let names: Vec<String> = alerts
-        .iter()
-        .filter(|alert| !is_live(alert))
-        .map(|alert| clean(&alert.summary, 100))
-        .take(FULL)
-        .collect();
-    let hidden = alerts.len() - live - names.len();
-    let more = if hidden > 0 { format!(" and {hidden} more") } else { String::new() };
-    format!("Ended: {}{more}. Still open: {live}.", names.join("; "))
 }
 
 fn entry(notice: &Notice, alert: &AlertFacts, zone: &Zone) -> Entry {

@@ -8,7 +8,7 @@ use std::process::ExitCode;
 
 use reqwest::Method;
 
-use super::ask::{Failed, ServiceArgs};
+use super::ask::{Failed, ServiceArgs, read};
 use super::paint::Paint;
 use crate::domain::alert::shown::shown_duration;
 use crate::domain::explain::{AlertStanding, Stand, Standing};
@@ -47,7 +47,7 @@ pub async fn run(args: &AlertsArgs) -> anyhow::Result<ExitCode> {
     };
     let shown = match args.json {
         true => body + "\n",
-        false => text(&serde_json::from_str(&body)?, Paint::stdout()),
+        false => text(&read(&body)?, Paint::stdout()),
     };
     std::io::stdout().write_all(shown.as_bytes())?;
     Ok(ExitCode::SUCCESS)

@@ -4,8 +4,11 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
 
 use super::{CANNOT_START, WRONG_USAGE};
+use crate::channel::render::is_direction_mark;
 
 /// The service answers from memory; what takes longer hangs.
 const ANSWERS_WITHIN: Duration = Duration::from_secs(20);
@@ -17,6 +20,7 @@ pub struct ServiceArgs {
     #[arg(
         long,
         env = "POSTWATCH_URL",
+        hide_env_values = true,
         default_value = "http://127.0.0.1:9467",
         value_name = "URL"
     )]
@@ -54,7 +58,7 @@ impl ServiceArgs {
             url.query_pairs_mut().extend_pairs(query);
         }
         let silent = |error: reqwest::Error| {
-            let (url, why) = (&self.url, error.without_url());
+            let (url, why) = (without_secrets(&self.url), error.without_url());
             Failed::Silent(format!(
                 "no postwatch answers at {url}: {why}; is it running? --url names another address"
             ))
@@ -78,6 +82,47 @@ impl ServiceArgs {
     }
 }
 
+/// Where it is, and not with which password.
+fn without_secrets(url: &reqwest::Url) -> String {
+    let host = url.host_str().unwrap_or_default();
+    let port = url.port().map(|port| format!(":{port}")).unwrap_or_default();
+    format!("{}://{host}{port}", url.scheme())
+}
+
+/// Reads an answer that is shown on a terminal: whatever stands in it, others may have
+/// written, and it must not command the terminal or turn the text around it.
+pub fn read<T: DeserializeOwned>(body: &str) -> serde_json::Result<T> {
+    let mut value = serde_json::from_str(body)?;
+    make_harmless(&mut value);
+    serde_json::from_value(value)
+}
+
+fn make_harmless(value: &mut Value) {
+    match value {
+        Value::String(text) => *text = harmless(text),
+        Value::Array(values) => values.iter_mut().for_each(make_harmless),
+        Value::Object(members) => {
+            let named = std::mem::take(members).into_iter();
+            *members = named
+                .map(|(name, mut value)| {
+                    make_harmless(&mut value);
+                    (harmless(&name), value)
+                })
+                .collect();
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) => {}
+    }
+}
+
+fn harmless(text: &str) -> String {
+    let shown = |c: char| match c {
+        '\n' | '\r' | '\t' => ' ',
+        c if c.is_control() || is_direction_mark(c) => char::REPLACEMENT_CHARACTER,
+        c => c,
+    };
+    text.chars().map(shown).collect()
+}
+
 impl Failed {
     /// Says it, and with which code the program ends: 1 where what was named is not
     /// known, 2 where it was asked wrongly, 3 where the service cannot answer.
@@ -88,7 +133,39 @@ impl Failed {
             Failed::Refused { status: 400..=499, why } => (why, WRONG_USAGE),
             Failed::Refused { why, .. } => (why, CANNOT_START),
         };
-        eprintln!("postwatch {command}: {why}");
+        eprintln!("postwatch {command}: {}", harmless(why));
         ExitCode::from(code)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_others_wrote_commands_no_terminal() {
+        let check = |text: &str, expected: &str| {
+            let body = serde_json::json!([{ "why": text, "age": 1.5 }]).to_string();
+            let read: Value = read(&body).expect("it is JSON");
+            assert_eq!(read[0]["why"], expected);
+            assert_eq!(read[0]["age"], 1.5);
+        };
+        check("moves\u{1b}[2J\u{7}", "moves\u{fffd}[2J\u{fffd}");
+        check("ann\r\nroot: all is well", "ann  root: all is well");
+        check("\u{202E}evil\u{9b}31m", "\u{fffd}evil\u{fffd}31m");
+        check("żółć  👩‍👩‍👧", "żółć  👩‍👩‍👧");
+        assert_eq!(harmless("\u{1b}]0;x\u{7}"), "\u{fffd}]0;x\u{fffd}");
+    }
+
+    #[test]
+    fn an_address_is_told_without_its_password() {
+        let check = |url: &str, expected: &str| {
+            assert_eq!(without_secrets(&url.parse().expect("an address")), expected);
+        };
+        check(
+            "http://ann:hunter2@watch.example:9467/hidden?key=hunter2#x",
+            "http://watch.example:9467",
+        );
+        check("https://[::1]/", "https://[::1]");
     }
 }

@@ -9,7 +9,7 @@ use std::process::ExitCode;
 
 use reqwest::Method;
 
-use super::ask::{Failed, ServiceArgs};
+use super::ask::{Failed, ServiceArgs, read};
 use super::paint::Paint;
 use crate::domain::explain::{Conversion, Explanation};
 
@@ -88,7 +88,7 @@ async fn ask(args: &ExplainArgs) -> Result<String, Failed> {
 fn text_of(args: &ExplainArgs, body: &str) -> anyhow::Result<String> {
     let paint = Paint::stdout();
     Ok(match args.rule {
-        Some(_) => text::explanation(&serde_json::from_str::<Explanation>(body)?, paint),
-        None => text::conversion(&serde_json::from_str::<Conversion>(body)?, paint),
+        Some(_) => text::explanation(&read::<Explanation>(body)?, paint),
+        None => text::conversion(&read::<Conversion>(body)?, paint),
     })
 }

@@ -9,7 +9,7 @@ use std::process::ExitCode;
 use reqwest::Method;
 use serde::Deserialize;
 
-use super::ask::{Failed, ServiceArgs};
+use super::ask::{Failed, ServiceArgs, read};
 use super::table::table;
 
 /// Messages that wait, and those that were given up
@@ -84,7 +84,7 @@ pub async fn run(args: &OutboxArgs) -> anyhow::Result<ExitCode> {
     };
     let lines = match (&args.command, args.json) {
         (_, true) => vec![body],
-        (None, false) => listed(&serde_json::from_str(&body)?),
+        (None, false) => listed(&read(&body)?),
         (Some(Command::Resend { .. }), false) => {
             let SentAgain { sent_again } = serde_json::from_str(&body)?;
             vec![match sent_again.len() {

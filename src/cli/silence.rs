@@ -12,7 +12,7 @@ use clap::Subcommand;
 use reqwest::Method;
 use serde_json::json;
 
-use super::ask::{Failed, ServiceArgs};
+use super::ask::{self, Failed, ServiceArgs};
 use super::paint::Paint;
 use super::{WRONG_USAGE, alerts};
 use crate::config::parse_duration;
@@ -117,7 +117,7 @@ async fn add(args: &AddArgs) -> anyhow::Result<ExitCode> {
         return Ok(ExitCode::from(WRONG_USAGE));
     };
     let standing = match alerts::ask(&args.service, &args.matchers).await {
-        Ok(body) => serde_json::from_str::<Standing>(&body)?,
+        Ok(body) => ask::read::<Standing>(&body)?,
         Err(failed) => return Ok(failed.end("silence add")),
     };
     let hides = text::preview(&standing, args.dry_run, Paint::stdout());
@@ -127,7 +127,7 @@ async fn add(args: &AddArgs) -> anyhow::Result<ExitCode> {
     }
     match post(args, now, ends_at).await {
         Ok(body) => {
-            let answer: serde_json::Value = serde_json::from_str(&body)?;
+            let answer: serde_json::Value = ask::read(&body)?;
             println!("{}", answer["silenceID"].as_str().unwrap_or_default());
             Ok(ExitCode::SUCCESS)
         }
@@ -160,11 +160,10 @@ async fn list(args: &ListArgs) -> anyhow::Result<ExitCode> {
         Ok(body) => body,
         Err(failed) => return Ok(failed.end("silence list")),
     };
-    let all: Vec<SilenceStanding> = serde_json::from_str(&body)?;
-    let shown = text::chosen(all, args.all);
+    let chosen = |all: Vec<SilenceStanding>| text::chosen(all, args.all);
     let shown = match args.json {
-        true => serde_json::to_string(&shown)? + "\n",
-        false => text::list(&shown, Paint::stdout()),
+        true => serde_json::to_string(&chosen(serde_json::from_str(&body)?))? + "\n",
+        false => text::list(&chosen(ask::read(&body)?), Paint::stdout()),
     };
     std::io::stdout().write_all(shown.as_bytes())?;
     Ok(ExitCode::SUCCESS)

@@ -271,7 +271,12 @@ fn receiver() -> Value {
             "title",
             text("Template of the title: {{ title }}, {{ severity }}, {{ alerts[0].summary }}, …"),
         ),
-        ("body", text("Template of the text, in place of the built-in one")),
+        (
+            "body",
+            text(
+                "Template of the text, in place of the built-in one; that a message is late, or was meant for another receiver, stays above it",
+            ),
+        ),
     ];
     object(&receivers::RECEIVER, &["name"], &keys)
 }

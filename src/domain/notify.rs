@@ -30,11 +30,28 @@ pub struct Notice {
     pub timezone: String,
     /// The receiver that could not be reached, where this is its fallback.
     pub instead_of: Option<String>,
+    /// That receiver has this message itself by now: what it tells the end of was told
+    /// here in its place.
+    pub is_back: bool,
     /// Since when its receiver should have heard of something in it, where that could
     /// not be delivered for a while.
     pub late_since: Option<Timestamp>,
     /// Every alert of the batch as it stood then: firing ones first, worst first.
     pub alerts: Vec<AlertFacts>,
+}
+
+impl Notice {
+    /// The same for `receiver`, which stands in for this one's.
+    pub fn in_place_of(&self, receiver: &str, now: Timestamp) -> Notice {
+        Notice {
+            id: format!("{}-{receiver}", self.id),
+            receiver: receiver.to_owned(),
+            created_at: now,
+            instead_of: Some(self.receiver.clone()),
+            is_back: false,
+            ..self.clone()
+        }
+    }
 }
 
 /// Why a message goes out.

@@ -9,6 +9,7 @@ use super::notify::Notice;
 use super::time::Timestamp;
 
 pub mod merge;
+pub mod told_instead;
 
 /// Tries of one notice before it is given up: with the back-off below about a day.
 /// While it waits, newer ones are merged into it, so that waiting costs nothing.
@@ -164,13 +165,7 @@ impl Outgoing {
         let receivers = self.fallback.iter().filter(|to| **to != self.notice.receiver);
         receivers
             .map(|receiver| {
-                let notice = Notice {
-                    id: format!("{}-{receiver}", self.notice.id),
-                    receiver: receiver.clone(),
-                    created_at: now,
-                    instead_of: Some(self.notice.receiver.clone()),
-                    ..self.notice.clone()
-                };
+                let notice = self.notice.in_place_of(receiver, now);
                 Outgoing { batches: self.batches.clone(), ..Outgoing::new(notice, Vec::new()) }
             })
             .collect()
@@ -196,6 +191,7 @@ mod tests {
                 created_at: failed_at,
                 timezone: "UTC".into(),
                 instead_of: None,
+                is_back: false,
                 late_since: None,
                 alerts: Vec::new(),
             };

@@ -13,6 +13,7 @@ use super::delivery::Identity;
 use super::dims::{DimsId, DimsRecord};
 use super::facts::{Entry, Facts, PostbackState};
 use super::notify::plan::{Batch, BatchKey};
+use super::outgoing::told_instead::{Instead, ToldInstead};
 use super::outgoing::{KeptThread, Outgoing};
 use super::policy::Policy;
 use super::silence::{Silence, SilenceId, Silences};
@@ -117,6 +118,11 @@ pub enum Record {
         id: SilenceId,
         silence: Option<Box<Silence>>,
     },
+    /// An alert that was told to a fallback as firing, and when it fired.
+    ToldInstead {
+        told: Instead,
+        fired_at: Option<Timestamp>,
+    },
 }
 
 /// What the store gives back at a start, in this order: records, then the
@@ -144,6 +150,7 @@ pub struct State {
     pub outbox: BTreeMap<u64, Outgoing>,
     /// By (receiver, batch).
     pub threads: BTreeMap<(String, String), KeptThread>,
+    pub told_instead: ToldInstead,
     pub silences: Silences,
     /// The number of the last commit.
     pub commit: u64,
@@ -267,6 +274,7 @@ impl State {
             Record::Thread { receiver, batch, thread } => {
                 set(&mut self.threads, (receiver, batch), thread);
             }
+            Record::ToldInstead { told, fired_at } => set(&mut self.told_instead, told, fired_at),
             Record::Silence { id, silence } => {
                 set(&mut self.silences, id, silence.map(|silence| *silence));
             }

@@ -2,13 +2,12 @@
 //! which it hears no more for resolved. What they were told is in the state, and
 //! nowhere else.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
-use super::Outbox;
+use super::{Outbox, handing};
 use crate::channel::alertmanager::told::Standing;
 use crate::channel::{SendError, Thread};
-use crate::domain::delivery::Identity;
 use crate::domain::state::State;
 use crate::domain::time::Timestamp;
 
@@ -52,10 +51,8 @@ impl Restated {
 
 /// What `receiver` was told and has not been told the end of, and ends of late. An
 /// alert whose end was given up as a dead letter is told no longer: it runs out there.
-fn standing(state: &State, receiver: &str) -> Vec<Standing> {
-    let standing = state.alerts.values();
-    let standing = standing.filter(|alert| alert.severity().is_some() && !alert.has_ended());
-    let firing: HashSet<Identity> = standing.map(|alert| alert.key.identity()).collect();
+pub fn standing(state: &State, receiver: &str) -> Vec<Standing> {
+    let firing = handing::standing_alerts(state);
     let threads = state.threads.iter().filter(|((to, _), _)| to == receiver);
     let standing = threads.filter_map(|(_, kept)| {
         let finished_at = kept.finished_at;
@@ -64,7 +61,9 @@ fn standing(state: &State, receiver: &str) -> Vec<Standing> {
             Thread::Slack { .. } | Thread::Email { .. } => return None,
         };
         let is_over = finished_at.is_some();
-        told.retain(|told| is_over || told.alert.ends_at.is_some() || firing.contains(&told.id));
+        told.retain(|told| {
+            is_over || told.alert.ends_at.is_some() || firing.contains_key(&told.id)
+        });
         Some(Standing { told, finished_at })
     });
     standing.collect()

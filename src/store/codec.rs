@@ -11,7 +11,7 @@ use serde::de::DeserializeOwned;
 use super::StoreError;
 
 /// Rises when what is written can no longer be read by the version before.
-const VERSION: u8 = 3;
+const VERSION: u8 = 4;
 
 /// A text block never unpacks to more: its rows were limited when they came in.
 const LARGEST_UNPACKED: u64 = 64 << 20;
@@ -30,9 +30,9 @@ pub fn decode<T: DeserializeOwned>(what: &str, bytes: &[u8]) -> Result<T, StoreE
             "the store was written by a newer postwatch ({what} has format {version}, this \
              version reads up to {VERSION}): use that version, or a new --data folder"
         ))),
-        Some((version, _)) => {
-            Err(StoreError::Damaged(format!("{what} has format {version}, which never was")))
-        }
+        Some((version, _)) => Err(StoreError::Damaged(format!(
+            "{what} has format {version}, which this version reads no more"
+        ))),
         None => Err(StoreError::Damaged(format!("{what} is empty"))),
     }
 }

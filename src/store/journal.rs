@@ -193,6 +193,7 @@ fn record_key(record: &Record) -> Vec<u8> {
             put(&mut key, b't', &[receiver.as_bytes(), batch.as_bytes()]);
         }
         Record::Silence { id, .. } => put(&mut key, b's', &[id.0.as_bytes()]),
+        Record::ToldInstead { told, .. } => put(&mut key, b'i', &[&encode(told)]),
     }
     key
 }
@@ -214,5 +215,6 @@ fn is_removal(record: &Record) -> bool {
             | Record::Outgoing { outgoing: None, .. }
             | Record::Thread { thread: None, .. }
             | Record::Silence { silence: None, .. }
+            | Record::ToldInstead { fired_at: None, .. }
     )
 }

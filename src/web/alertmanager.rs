@@ -5,7 +5,7 @@
 use axum::Json;
 use axum::Router;
 use axum::extract::Query;
-use axum::http::StatusCode;
+use axum::http::{Method, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use serde::Serialize;
@@ -30,6 +30,14 @@ pub fn routes() -> Router<Web> {
             let why = "postwatch takes no alerts from others, and has no such path; see \
                        docs/silences.md for what it answers";
             refuse(StatusCode::NOT_FOUND, why)
+        })
+        .method_not_allowed_fallback(async |method: Method, uri: Uri| {
+            let why = match uri.path() {
+                "/alerts" => "postwatch finds its alerts itself and takes none from others",
+                _ => "see docs/silences.md for what it answers",
+            };
+            let why = format!("/api/v2{} does not take {method}: {why}", uri.path());
+            refuse(StatusCode::METHOD_NOT_ALLOWED, why)
         })
 }
 

@@ -166,6 +166,21 @@ async fn every_member_of_a_cluster_is_told_and_one_that_is_down_holds_up_nothing
     assert_eq!(other.requests()[1].json()[0]["labels"], one.requests()[0].json()[0]["labels"]);
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_member_that_is_slow_takes_nothing_from_one_that_is_not() {
+    let (well, slow) = (Sink::start().await, Sink::start().await);
+    // Each request in time, all of them together too late.
+    slow.then([9, 9, 9, 9].map(|seconds| Meets::Slow(Duration::from_secs(seconds))));
+    let am = channel(&[&well.url, &slow.url]);
+    let sent = am.send(&notices::many(2_000), None, &page()).await.expect("one took it");
+    assert_eq!(sent.answer.as_deref(), Some("1 of 2 took it"));
+    assert_eq!(well.requests().len(), 4);
+    // Nobody else took it: it is tried again.
+    slow.then([9, 9, 9, 9].map(|seconds| Meets::Slow(Duration::from_secs(seconds))));
+    let error = channel(&[&slow.url]).send(&notices::many(2_000), None, &page()).await;
+    assert_eq!(error.expect_err("it was too slow").reason(), "timeout");
+}
+
 #[tokio::test]
 async fn where_no_member_takes_it_the_outbox_hears_why() {
     let check = async |answers: [&'static str; 2], is_permanent: bool| {

@@ -1,6 +1,7 @@
 //! The text of messages: what a person woken at night reads.
 
-use postwatch::channel::render::{self, blocks, html, plain};
+use postwatch::channel::render::{self, blocks, html, own_words, plain};
+use postwatch::domain::notify::wording::Wording;
 use postwatch::domain::notify::{AlertFacts, AlertStatus, Notice, NoticeReason};
 use postwatch::domain::policy::DeactivationCounts;
 use postwatch::domain::time::Timestamp;
@@ -121,6 +122,39 @@ fn a_large_batch_lists_whole_rows_and_counts_the_rest() {
 fn a_fallback_says_whom_it_stands_in_for() {
     let notice = Notice { instead_of: Some("on-call".to_owned()), ..notices::critical() };
     assert!(plain_text(&notice).contains("receiver on-call could not be reached"));
+    let notice = Notice { is_back: true, instead_of: notice.instead_of, ..notices::resolved() };
+    let text = plain_text(&notice);
+    assert!(text.contains("You were told of this in place of receiver on-call, which works again"));
+    assert!(!text.contains("could not be reached"), "{text}");
+}
+
+/// Whatever a receiver's own words leave out.
+#[test]
+fn a_body_of_ones_own_hides_neither_that_it_is_late_nor_whom_it_was_meant_for() {
+    let words = Wording { title: None, body: Some("{{ count }} broken, ask Anna".to_owned()) };
+    let shown = |notice: &Notice| {
+        let mut letter = render::compose(notice, &page());
+        assert_eq!(own_words::apply(&mut letter, &words, notice), None);
+        let slack = serde_json::to_string(&blocks::reply(&letter)).expect("blocks are JSON");
+        [plain::text(&letter), html::page(&letter), slack]
+    };
+    let late = Notice {
+        instead_of: Some("on-call".to_owned()),
+        late_since: Some(BEGAN),
+        ..notices::critical()
+    };
+    let lines = [
+        "receiver on-call could not be reached",
+        "Late: this could not be delivered since 2026-03-01 03:12 CET",
+        "1 broken, ask Anna",
+    ];
+    for text in shown(&late) {
+        let places = lines.map(|line| text.find(line));
+        assert!(places.iter().all(Option::is_some) && places.is_sorted(), "{places:?}: {text}");
+    }
+    for text in shown(&notices::critical()) {
+        assert!(!text.contains("Late:") && !text.contains("You get this"), "{text}");
+    }
 }
 
 #[test]

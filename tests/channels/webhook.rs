@@ -5,7 +5,9 @@ use std::time::Duration;
 use postwatch::channel::webhook::payload;
 use postwatch::channel::{Channel, SendError, Sent, Webhook, WebhookOptions};
 use postwatch::config::Secret;
-use postwatch::domain::notify::{AlertStatus, Notice, NoticeReason};
+use postwatch::domain::delivery::Identity;
+use postwatch::domain::notify::{AlertFacts, AlertStatus, Notice, NoticeReason};
+use postwatch::domain::rules::Severity;
 use postwatch::domain::time::Timestamp;
 use serde_json::{Value, json};
 
@@ -125,6 +127,7 @@ fn what_ended_says_when_and_a_batch_what_all_share() {
     assert_eq!(resolved["alerts"][0]["status"], "resolved");
     assert_eq!(resolved["alerts"][0]["endsAt"], "2026-03-01T02:37:00Z");
     let mut both = notices::notice(NoticeReason::Resolved, vec![notices::failing(); 2]);
+    both.alerts[1].id = Identity(8);
     both.alerts[1].labels[1].1 = "8".to_owned();
     both.alerts[1].status = AlertStatus::Expired { resolved_at: Timestamp(BEGAN.0 + 60) };
     let both = told(&both);
@@ -135,7 +138,34 @@ fn what_ended_says_when_and_a_batch_what_all_share() {
     assert_eq!(both["commonLabels"]["affiliate"], Value::Null);
     assert_eq!(both["commonLabels"]["host"], "trk.acme.example");
     let instead = Notice { instead_of: Some("on-call".to_owned()), ..notices::critical() };
-    assert_eq!(told(&instead)["commonAnnotations"]["instead_of"], "on-call");
+    let annotations = &told(&instead)["commonAnnotations"];
+    assert_eq!(annotations["instead_of"], "on-call");
+    assert_eq!(annotations["instead_of_is_back"], Value::Null);
+    let back = told(&Notice { is_back: true, ..instead });
+    assert_eq!(back["commonAnnotations"]["instead_of_is_back"], "true");
+}
+
+/// As where messages were merged.
+#[test]
+fn an_alert_that_ended_and_fired_anew_stands_in_a_payload_once_and_as_firing() {
+    let mut ended = notices::failing();
+    (ended.severity, ended.fired_at) = (Severity::Warning, BEGAN);
+    ended.status = AlertStatus::Resolved { resolved_at: Timestamp(BEGAN.0 + 60) };
+    let anew = AlertFacts { fired_at: Timestamp(BEGAN.0 + 120), ..notices::failing() };
+    let shown = |alerts: &[&AlertFacts]| {
+        let alerts = alerts.iter().map(|&alert| alert.clone()).collect();
+        let payload = told(&notices::notice(NoticeReason::NewAlerts, alerts));
+        let shown = payload["alerts"].as_array().expect("a list").iter();
+        let shown = shown.map(|alert| format!("{} {}", alert["status"], alert["endsAt"]));
+        (payload["truncatedAlerts"].clone(), shown.collect::<Vec<_>>())
+    };
+    let firing = vec!["\"firing\" \"0001-01-01T00:00:00Z\"".to_owned()];
+    assert_eq!(shown(&[&anew, &ended]), (json!(0), firing.clone()));
+    assert_eq!(shown(&[&ended, &anew]), (json!(0), firing));
+    let mut later = anew.clone();
+    later.status = AlertStatus::Resolved { resolved_at: Timestamp(BEGAN.0 + 180) };
+    let last = vec!["\"resolved\" \"2026-03-01T02:15:00Z\"".to_owned()];
+    assert_eq!(shown(&[&ended, &later]), (json!(0), last));
 }
 
 #[test]

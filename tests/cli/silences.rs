@@ -64,7 +64,32 @@ async fn a_person_silences_looks_and_ends_it() {
     check("silence add a=1 --comment x", 2, &["--for"]).await;
     check("silence add a=1 --for 2 --comment x", 2, &["2"]).await;
     check("alerts --url http://127.0.0.1:9", 3, &["no postwatch answers"]).await;
+    let secret = "http://ann:hunter2@127.0.0.1:9/";
+    let shown = check(&format!("alerts --url {secret}"), 3, &["at http://127.0.0.1:9:"]).await;
+    assert!(!shown.contains("hunter2"), "{shown}");
+    let other = Place::new("");
+    let helped = other.start_with("alerts --help", &[("POSTWATCH_URL", secret)]).ends().await;
+    assert!(helped.out.contains("POSTWATCH_URL") && !helped.out.contains("hunter2"), "{helped:?}");
     check("alerts nonsense", 2, &["NAME=VALUE"]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_others_wrote_into_a_silence_commands_no_terminal() {
+    let (_place, program) = serve().await;
+    let silence = serde_json::json!({
+        "matchers": [{ "name": "rule", "value": "some-fail|\u{1b}x", "isRegex": true }],
+        "startsAt": "2026-01-01T00:00:00Z", "endsAt": "2096-01-01T00:00:00Z",
+        "createdBy": "ann\u{1b}]0;title\u{7}", "comment": "\u{202E}moves\r\u{9b}31m",
+    });
+    let url = format!("{}api/v2/silences", program.page());
+    let put = reqwest::Client::new().post(url).json(&silence).send().await.expect("it answers");
+    assert_eq!(put.status().as_u16(), 200);
+    for words in ["silence list", "alerts", "explain some-fail"] {
+        let (code, shown) = ask(&program, words).await;
+        assert!(code == Some(0) && shown.contains("ann\u{fffd}"), "{words}: {shown}");
+        let is_bad = |c: char| c.is_control() && c != '\n' || c == '\u{202E}';
+        assert!(!shown.contains(is_bad), "{words}: {shown:?}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -126,6 +151,12 @@ async fn answers_have_the_shapes_of_alertmanager() {
     keys("api/v2/alerts/groups", "alerts labels receiver").await;
     keys("api/v2/status", "cluster config uptime versionInfo").await;
     keys("api/v2/receivers", "name").await;
+
+    let refused = reqwest::Client::new().post(format!("{}api/v2/alerts", program.page()));
+    let refused = refused.json(&serde_json::json!([])).send().await.expect("it answers");
+    let (status, why) = (refused.status().as_u16(), refused.json::<String>().await);
+    let why = why.expect("it is a string");
+    assert!(status == 405 && why.contains("/api/v2/alerts does not take POST"), "{status} {why}");
 
     let matcher = serde_json::json!({ "name": "rule", "value": "some-.*", "isRegex": true });
     let (starts_at, ends_at) = ("2026-01-01T00:00:00.123Z", "2096-01-01T00:00:00+02:00");

@@ -172,6 +172,30 @@ fn after_an_outage_a_person_gets_a_bounded_number_of_messages_that_tell_everythi
 }
 
 #[test]
+fn a_message_of_several_batches_bears_the_labels_that_they_share() {
+    let mut policy = policy(vec![failing()]);
+    policy.routes[0].timing.batch_by = vec!["source".into(), "affiliate".into()];
+    let mut world = World::calm(policy);
+    world.failing = vec!["ops".into()];
+    for affiliate in 1..=12 {
+        fail_of(&mut world, &format!("{affiliate}-"), affiliate);
+        world.pass(30);
+    }
+    world.pass(120);
+    world.failing.clear();
+    world.pass(300);
+    let groups = |of_many: bool| -> Vec<_> {
+        let delivered = world.delivered.iter();
+        let some = delivered.filter(|notice| (notice.alerts.len() > 1) == of_many);
+        some.map(|notice| notice.group.len()).collect()
+    };
+    assert_eq!((groups(true), groups(false).len()), (vec![1], 10), "{:?}", delivered(&world));
+    assert!(groups(false).iter().all(|&labels| labels == 2));
+    let merged = world.delivered.iter().find(|notice| notice.alerts.len() > 1).expect("one is");
+    assert_eq!(merged.group, [("source".to_owned(), "acme".to_owned())]);
+}
+
+#[test]
 fn a_dead_letter_is_sent_again_as_it_was() {
     let mut policy = policy(vec![failing()]);
     policy.routes[0].fallback = vec!["partners".into()];

@@ -96,6 +96,10 @@ pub struct World {
     pub failing: Vec<String>,
     /// Receivers whose channel takes everything and never says so.
     pub mute: Vec<String>,
+    /// Receivers whose channel is an Alertmanager.
+    pub alertmanagers: Vec<String>,
+    /// By receiver: what each was told, by some of its labels, and until when it holds.
+    believed: BTreeMap<String, BTreeMap<String, i64>>,
     pub is_network_down: bool,
     /// Rows of a page.
     pub page: usize,
@@ -143,6 +147,8 @@ impl World {
             refusing: Vec::new(),
             failing: Vec::new(),
             mute: Vec::new(),
+            alertmanagers: Vec::new(),
+            believed: BTreeMap::new(),
             is_network_down: false,
             page: 7,
             parts: usize::MAX,
@@ -379,6 +385,7 @@ impl World {
             if self.now % 60 == 0 {
                 self.poll();
                 self.send();
+                self.restate();
             }
         }
     }

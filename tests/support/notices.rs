@@ -75,6 +75,7 @@ pub fn notice(reason: NoticeReason, alerts: Vec<AlertFacts>) -> Notice {
         created_at: Timestamp(BEGAN.0 + 480),
         timezone: "Europe/Berlin".to_owned(),
         instead_of: None,
+        is_back: false,
         late_since: None,
         alerts,
     }

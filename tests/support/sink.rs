@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
 
 use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -12,6 +13,8 @@ use tokio::net::{TcpListener, TcpStream};
 pub enum Meets {
     /// The status line and further headers, as `503 Busy\r\nretry-after: 7`.
     Answer(&'static str),
+    /// Takes it after so long.
+    Slow(Duration),
     /// Never answers.
     Hang,
     /// Takes the request and closes without an answer.
@@ -87,17 +90,21 @@ impl Sink {
             inner.script.pop_front().unwrap_or(Meets::Answer("200 OK"))
         };
         match meets {
-            Meets::Answer(head) => {
-                let answer = format!(
-                    "HTTP/1.1 {head}\r\nconnection: close\r\ncontent-length: 2\r\n\r\n{{}}"
-                );
-                // Whoever asked may be gone.
-                stream.write_all(answer.as_bytes()).await.ok();
+            Meets::Answer(head) => answer(&mut stream, head).await,
+            Meets::Slow(wait) => {
+                tokio::time::sleep(wait).await;
+                answer(&mut stream, "200 OK").await;
             }
             Meets::Hang => std::future::pending().await,
             Meets::ResetAfterAccepting => {}
         }
     }
+}
+
+async fn answer(stream: &mut TcpStream, head: &str) {
+    let answer = format!("HTTP/1.1 {head}\r\nconnection: close\r\ncontent-length: 2\r\n\r\n{{}}");
+    // Whoever asked may be gone.
+    stream.write_all(answer.as_bytes()).await.ok();
 }
 
 async fn read(stream: &mut TcpStream) -> Option<Request> {

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::channel::Thread;
 use crate::channel::render::labelled::{Labelled, Pairs, labelled};
 use crate::domain::delivery::Identity;
 use crate::domain::notify::Notice;
@@ -36,6 +37,14 @@ pub struct Standing {
     pub finished_at: Option<Timestamp>,
 }
 
+/// What was told in `thread`.
+pub fn before(thread: Option<&Thread>) -> &[Told] {
+    match thread {
+        Some(Thread::Alertmanager { told }) => told,
+        Some(Thread::Slack { .. } | Thread::Email { .. }) | None => &[],
+    }
+}
+
 /// What stands once `notice` is told to who was told `before` by the same batch.
 pub fn after(before: &[Told], notice: &Notice) -> Vec<Told> {
     let told_at = notice.created_at;
@@ -45,7 +54,7 @@ pub fn after(before: &[Told], notice: &Notice) -> Vec<Told> {
         .collect();
     let labels: HashSet<Pairs> = told.iter().map(|new| new.alert.labels.clone()).collect();
     let ids: HashSet<Identity> = told.iter().map(|new| new.id).collect();
-    keep_firing(&mut told, |told| &told.alert);
+    keep_last(&mut told, |told| &told.alert);
     for old in before.iter().filter(|old| !labels.contains(&old.alert.labels)) {
         match old.alert.ends_at {
             // The same alert by other labels: it escalated.
@@ -88,17 +97,21 @@ pub fn still(now: Timestamp, standing: &[Standing]) -> Vec<Labelled> {
             alerts.push(Labelled { ends_at, ..told.alert.clone() });
         }
     }
-    keep_firing(&mut alerts, |alert| alert);
+    keep_last(&mut alerts, |alert| alert);
     alerts
 }
 
 /// An alert that ended and fires anew has one set of labels: an Alertmanager that is
-/// told both takes it for ended.
-fn keep_firing<T>(told: &mut Vec<T>, alert: impl Fn(&T) -> &Labelled) {
-    let firing = told.iter().map(&alert).filter(|alert| alert.ends_at.is_none());
-    let firing: HashSet<Pairs> = firing.map(|alert| alert.labels.clone()).collect();
+/// told both takes it for ended. Of several ends the last one counts.
+fn keep_last<T>(told: &mut Vec<T>, alert: impl Fn(&T) -> &Labelled) {
+    let end = |alert: &Labelled| alert.ends_at.unwrap_or(Timestamp(i64::MAX));
+    let mut last: HashMap<Pairs, Timestamp> = HashMap::new();
+    for alert in told.iter().map(&alert) {
+        let known = last.entry(alert.labels.clone()).or_insert(end(alert));
+        *known = end(alert).max(*known);
+    }
     told.retain(|one| {
         let alert = alert(one);
-        alert.ends_at.is_none() || !firing.contains(&alert.labels)
+        last.get(&alert.labels).copied() == Some(end(alert))
     });
 }

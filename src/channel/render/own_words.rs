@@ -3,8 +3,8 @@
 use crate::domain::notify::Notice;
 use crate::domain::notify::wording::{self, Wording};
 
-use super::words::clean;
-use super::{HEADLINE, Letter};
+use super::words::{Zone, clean};
+use super::{HEADLINE, Letter, frame};
 
 /// Lines of a body that are shown, and how long each may be.
 const LINES: usize = 60;
@@ -47,8 +47,7 @@ fn replace_body(letter: &mut Letter, body: &str, notice: &Notice) {
     if lines.iter().all(String::is_empty) {
         return;
     }
-    // That this is somebody else's message stays said.
-    letter.lead.truncate(usize::from(notice.instead_of.is_some()));
+    letter.lead = frame(notice, &Zone::named(&notice.timezone));
     letter.entries.clear();
     letter.rows.clear();
     letter.more = 0;

@@ -45,7 +45,7 @@ fn clipped(mut text: String) -> String {
 
 /// Marks that turn the reading direction, or hide: a name must not be able to
 /// rewrite the sentence around it.
-fn is_direction_mark(c: char) -> bool {
+pub fn is_direction_mark(c: char) -> bool {
     matches!(c,
         '\u{061C}' | '\u{200B}' | '\u{200E}' | '\u{200F}' | '\u{202A}'..='\u{202E}'
         | '\u{2066}'..='\u{2069}' | '\u{FEFF}' | '\u{E0000}'..='\u{E007F}')

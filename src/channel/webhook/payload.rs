@@ -1,10 +1,13 @@
 //! The body of a webhook: version 4 of what Alertmanager sends, field by field.
 
+use std::collections::HashMap;
+
 use serde::Serialize;
 
 use crate::channel::Link;
 use crate::channel::render::clean;
 use crate::channel::render::labelled::{Labelled, Pairs, common, examples, labelled, pairs};
+use crate::domain::delivery::Identity;
 use crate::domain::notify::{AlertFacts, Notice};
 
 /// The worst come first; the others are counted in `truncatedAlerts`.
@@ -44,7 +47,8 @@ struct Item {
 
 /// The message of `notice`; `link` is our own page.
 pub fn json(notice: &Notice, link: &Link) -> String {
-    let told = notice.alerts.iter().take(MOST_ALERTS);
+    let known = each_once(&notice.alerts);
+    let told = known.iter().take(MOST_ALERTS);
     let alerts: Vec<Item> = told.map(|alert| item(notice, alert, link)).collect();
     let group_labels =
         pairs(notice.group.iter().map(|(name, value)| (name.as_str(), value.as_str())));
@@ -52,7 +56,7 @@ pub fn json(notice: &Notice, link: &Link) -> String {
     let payload = Payload {
         version: "4",
         group_key: group_key(&group_labels),
-        truncated_alerts: notice.alerts.len() - alerts.len(),
+        truncated_alerts: known.len() - alerts.len(),
         status: if is_firing { "firing" } else { "resolved" },
         receiver: clean(&notice.receiver, 80),
         group_labels,
@@ -64,6 +68,20 @@ pub fn json(notice: &Notice, link: &Link) -> String {
     serde_json::to_string(&payload).expect("names and texts are always JSON")
 }
 
+/// Each alert as it stands last: a program that reads one fingerprint both as firing and as
+/// over may take it for over. What fires comes before what ended.
+fn each_once(alerts: &[AlertFacts]) -> Vec<&AlertFacts> {
+    let mut last: HashMap<Identity, &AlertFacts> = HashMap::new();
+    for alert in alerts {
+        let known = last.entry(alert.id).or_insert(alert);
+        if (!alert.status.is_over(), alert.fired_at) > (!known.status.is_over(), known.fired_at) {
+            *known = alert;
+        }
+    }
+    let is_last = |alert: &&AlertFacts| std::ptr::eq(last[&alert.id], *alert);
+    alerts.iter().filter(is_last).collect()
+}
+
 fn item(notice: &Notice, alert: &AlertFacts, link: &Link) -> Item {
     let Labelled { labels, mut annotations, starts_at, ends_at } = labelled(notice, alert);
     let examples = examples(notice, alert);
@@ -72,6 +90,9 @@ fn item(notice: &Notice, alert: &AlertFacts, link: &Link) -> Item {
     }
     if let Some(receiver) = &notice.instead_of {
         annotations.insert("instead_of".to_owned(), clean(receiver, 80));
+        if notice.is_back {
+            annotations.insert("instead_of_is_back".to_owned(), "true".to_owned());
+        }
     }
     Item {
         status: if ends_at.is_some() { "resolved" } else { "firing" },

@@ -274,6 +274,7 @@ fn write_notice(
         created_at: now,
         timezone: batch.timing.timezone.clone(),
         instead_of: None,
+        is_back: false,
         late_since: None,
         alerts: facts,
     }

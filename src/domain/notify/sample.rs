@@ -22,6 +22,7 @@ pub fn notice(now: Timestamp, receiver: &str) -> Notice {
         late_since: None,
         timezone: "UTC".to_owned(),
         instead_of: None,
+        is_back: false,
         alerts: vec![alert(now)],
     }
 }

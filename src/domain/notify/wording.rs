@@ -25,7 +25,7 @@ pub struct Wording {
 }
 
 /// Names that a template has.
-pub const NAMES: [&str; 12] = [
+pub const NAMES: [&str; 14] = [
     "title",
     "reason",
     "receiver",
@@ -36,6 +36,8 @@ pub const NAMES: [&str; 12] = [
     "firing",
     "ended",
     "instead_of",
+    "is_back",
+    "late_since",
     "link",
     "sent_at",
 ];
@@ -77,6 +79,8 @@ fn context(notice: &Notice, title: &str, link: &str) -> BTreeMap<&'static str, V
         ("firing", Value::from(firing)),
         ("ended", Value::from(notice.alerts.len() - firing)),
         ("instead_of", Value::from(notice.instead_of.clone().unwrap_or_default())),
+        ("late_since", Value::from(notice.late_since.map(|at| at.0))),
+        ("is_back", Value::from(notice.is_back)),
         ("link", Value::from(link)),
         ("sent_at", Value::from(notice.created_at.0)),
     ])
@@ -146,6 +150,8 @@ mod tests {
         check("{{ duration(sent_at - alerts[0].began_at) }}", "8 min");
         check("{{ alerts[0].labels.offer }}{{ alerts[0].labels.team }}", "value");
         check("{{ alerts[0].ended_at is none }}", "True");
+        check("{{ instead_of }}{{ is_back }}", "False");
+        check("{% if late_since %}late since {{ time(late_since) }}{% endif %}", "");
         check("{{ receivr }}", "error: `receivr` is undefined");
         check("{% for i in range(100000) %}x{% endfor %}", "error: engine ran out of fuel");
     }

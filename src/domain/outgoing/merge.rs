@@ -89,6 +89,9 @@ fn merged(mut parts: Vec<Outgoing>) -> Option<Outgoing> {
     let digest = parts.iter().find(|part| !part.batches.is_empty());
     let digest = digest.map(|part| part.notice.batch.clone());
     let instead_of = parts.iter().rev().find_map(|part| part.notice.instead_of.clone());
+    let group = common_group(&parts);
+    // Who has yet to hear of the beginning gets this because nobody else could be told.
+    let is_back = parts.iter().all(|part| part.notice.is_back);
     let alerts = parts.iter_mut().rev().map(|part| std::mem::take(&mut part.notice.alerts));
     let alerts = merged_alerts(alerts.collect());
     // What is over is told as over, though nobody heard of its beginning.
@@ -102,9 +105,16 @@ fn merged(mut parts: Vec<Outgoing>) -> Option<Outgoing> {
         // A thread of its own: the next message of each batch must not edit this one.
         false => digest.unwrap_or_else(|| format!("gathered-{}", newest.id)),
     };
-    let notice = Notice { batch, reason, late_since, instead_of, alerts, ..newest };
+    let notice = Notice { batch, group, reason, late_since, instead_of, is_back, alerts, ..newest };
     let batches = if is_of_one_batch { Vec::new() } else { batches };
     Some(Outgoing { notice, batches, fallback, ..oldest })
+}
+
+/// What the alerts of all of them were gathered by.
+fn common_group(parts: &[Outgoing]) -> Vec<(String, String)> {
+    let mut group = parts.last().map(|part| part.notice.group.clone()).unwrap_or_default();
+    group.retain(|pair| parts.iter().all(|part| part.notice.group.contains(pair)));
+    group
 }
 
 fn late_since(parts: &[Outgoing]) -> Option<Timestamp> {

@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use super::Turn;
-use crate::domain::outgoing::{GivenUp, KeptThread, Outcome, Outgoing, merge};
+use crate::domain::outgoing::{GivenUp, KeptThread, Outcome, Outgoing, merge, told_instead};
 use crate::domain::state::Record;
 
 /// Each was logged and went to its fallback; the newest are kept to be looked at.
@@ -29,6 +29,7 @@ impl Turn<'_> {
             Outcome::Sent { thread } => {
                 if let Some(sent) = self.state.outbox.remove(&number) {
                     self.note_settled(&sent);
+                    self.tell_ends(&sent, true);
                     self.keep_thread(&sent, thread);
                 }
             }
@@ -66,10 +67,26 @@ impl Turn<'_> {
         for outgoing in given_up {
             self.note_settled(&outgoing);
             for fallback in outgoing.for_fallback(self.now) {
-                self.post(fallback);
+                self.post_instead(fallback);
             }
+            // Who was its fallback before the rules changed.
+            self.tell_ends(&outgoing, false);
         }
         self.drop_oldest_dead_letters();
+    }
+
+    /// Tells the ends in it to those who were told the beginning in its receiver's place.
+    fn tell_ends(&mut self, outgoing: &Outgoing, is_back: bool) {
+        let ends = told_instead::ends(&self.state.told_instead, self.now, outgoing, is_back);
+        ends.into_iter().for_each(|end| self.post_instead(end));
+    }
+
+    fn post_instead(&mut self, outgoing: Outgoing) {
+        for told in told_instead::take_up(&mut self.state.told_instead, &outgoing.notice) {
+            let fired_at = self.state.told_instead.get(&told).copied();
+            self.changes.records.push(Record::ToldInstead { told, fired_at });
+        }
+        self.post(outgoing);
     }
 
     fn drop_oldest_dead_letters(&mut self) {
@@ -110,6 +127,10 @@ impl Turn<'_> {
     }
 
     fn note_settled(&mut self, outgoing: &Outgoing) {
+        if outgoing.notice.is_back {
+            // The batch's own receiver had this before, and may be waiting for more.
+            return;
+        }
         let told: BTreeSet<&str> = outgoing.told_batches().collect();
         for (key, batch) in &mut self.state.batches {
             if told.contains(batch.id.as_str()) {

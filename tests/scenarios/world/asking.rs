@@ -113,6 +113,7 @@ pub fn known(state: &State) -> Vec<String> {
     lines.extend(sorted(state.outbox.iter()));
     lines.extend(sorted(state.threads.iter()));
     lines.extend(sorted(state.silences.iter()));
+    lines.extend(sorted(state.told_instead.iter()));
     lines
 }
 
