@@ -3,6 +3,8 @@
 
 mod support;
 
+#[path = "cli/access.rs"]
+mod access;
 #[path = "cli/bad_input.rs"]
 mod bad_input;
 #[path = "cli/check.rs"]

@@ -2,6 +2,7 @@
 //! `POST /api/v1/outbox/resend`: puts given-up ones back.
 
 use axum::Json;
+use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, State as Shared};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -9,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::oneshot;
 
 use super::problem::{Nothing, Problem};
-use super::{Web, access, broken, build};
+use super::{Web, broken, build};
 use crate::domain::outgoing::Outgoing;
 use crate::domain::time::Timestamp;
 use crate::pipeline::{DeadLetters, Message};
@@ -46,9 +47,6 @@ struct Letter {
 }
 
 pub async fn list(Shared(web): Shared<Web>) -> Response {
-    if !web.is_loopback {
-        return access::not_from_afar().into_response();
-    }
     let built = build(web, |web| {
         let state = web.view.state();
         let (dead, waiting) =
@@ -92,19 +90,18 @@ pub struct Wanted {
     page: bool,
 }
 
-pub async fn resend(Shared(web): Shared<Web>, Query(wanted): Query<Wanted>) -> Response {
-    if !web.is_loopback {
-        return access::not_from_afar().into_response();
-    }
+pub async fn resend(
+    Shared(web): Shared<Web>,
+    wanted: Result<Query<Wanted>, QueryRejection>,
+) -> Response {
+    let Query(wanted) = match wanted {
+        Ok(wanted) => wanted,
+        Err(error) => return unclear(&format!("{}. ", error.body_text())).into_response(),
+    };
     let which = match (wanted.number, wanted.all) {
         (Some(number), false) => DeadLetters::One(number),
         (None, true) => DeadLetters::All,
-        (Some(_), true) | (None, false) => {
-            let detail =
-                "Write /api/v1/outbox/resend?number=N, or ?all=true for every dead letter.";
-            let title = "It does not say which message";
-            return Problem::new(StatusCode::BAD_REQUEST, title, detail).into_response();
-        }
+        (Some(_), true) | (None, false) => return unclear("").into_response(),
     };
     let (done, answer) = oneshot::channel();
     web.keeper.send(Message::Resend { which, done }).await.ok();
@@ -121,6 +118,12 @@ pub async fn resend(Shared(web): Shared<Web>, Query(wanted): Query<Wanted>) -> R
         Ok(Err(why)) => not_now(&why).into_response(),
         Err(_) => not_now("The service is stopping.").into_response(),
     }
+}
+
+fn unclear(why: &str) -> Problem<Nothing> {
+    let detail =
+        format!("{why}Write /api/v1/outbox/resend?number=N, or ?all=true for every dead letter.");
+    Problem::new(StatusCode::BAD_REQUEST, "It does not say which message", detail)
 }
 
 fn unknown(number: u64) -> Problem<Nothing> {

@@ -10,8 +10,8 @@ use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use tokio::sync::{mpsc, oneshot, watch};
 
+use super::Web;
 use super::problem::Problem;
-use super::{Web, access};
 use crate::config::Mistake;
 use crate::domain::time::Timestamp;
 
@@ -57,9 +57,6 @@ pub struct Refusal {
 }
 
 pub async fn reload(Shared(web): Shared<Web>) -> Response {
-    if !web.is_loopback {
-        return access::not_from_afar().into_response();
-    }
     let Some(requests) = &web.reloads.requests else {
         let detail = "The demo follows the shipped rules; `postwatch run` follows a file.";
         return Problem::new(StatusCode::CONFLICT, "There is no rules file", detail)

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use std::time::Duration;
+
 use super::*;
 
 use crate::domain::delivery::Row;
@@ -12,6 +14,8 @@ use crate::domain::time::Timestamp;
 use crate::domain::turn::{News, WholeSpan, turn};
 use crate::pipeline::StoreHealth;
 
+mod access;
+mod crowded;
 mod served;
 #[path = "../../tests/support/suites.rs"]
 #[expect(dead_code, clippy::duplicate_mod, reason = "only the names are of interest here")]
