@@ -9,7 +9,7 @@ use axum::extract::State as Shared;
 use axum::http::{StatusCode, header};
 use axum::middleware;
 use axum::response::{Html, IntoResponse, Response};
-use axum::routing::{get, post};
+use axum::routing::{MethodRouter, get, post};
 use prometheus::TextEncoder;
 use prometheus::proto::MetricFamily;
 use tokio::sync::{mpsc, watch};
@@ -26,11 +26,13 @@ mod body;
 mod crowd;
 mod explain;
 mod headers;
+mod openapi;
 mod outbox;
 mod page;
 mod problem;
 mod ready;
 mod reload;
+mod search;
 mod serve;
 mod silences;
 #[cfg(test)]
@@ -63,24 +65,20 @@ pub struct Web {
     pub door: Door,
 }
 
-/// Every path that answers, and who may ask.
+/// Every path that answers, behind everything that may refuse.
 pub fn router(web: Web) -> Router {
-    let asked = Router::new()
-        .route("/api/v1/alerts", get(silences::list_alerts))
-        .route("/api/v1/silences", get(silences::list_silences))
+    let known = Router::new()
+        .merge(of(told_while_known()))
         .route("/silences", post(silences::press))
         .nest("/api/v2", alertmanager::routes())
         .layer(middleware::from_fn_with_state(web.clone(), access::only_while_known));
     Router::new()
-        .merge(asked)
+        .merge(known)
+        .merge(of(told_always()))
         .route("/", get(page_))
         .route("/metrics", get(metrics))
         .route("/healthz", get(async || "ok\n"))
         .route("/readyz", get(readyz))
-        .route("/api/v1/explain", get(explain::explain))
-        .route("/api/v1/outbox", get(outbox::list))
-        .route("/api/v1/outbox/resend", post(outbox::resend))
-        .route("/api/v1/reload", post(reload::reload))
         .route("/login", get(access::login::show).post(access::login::log_in))
         .route("/logout", post(access::login::log_out))
         .fallback(problem::no_such_path)
@@ -89,6 +87,33 @@ pub fn router(web: Web) -> Router {
         .layer(middleware::from_fn_with_state(web.clone(), access::guard))
         .layer(middleware::from_fn(headers::secure))
         .with_state(web)
+}
+
+/// Paths of the API, as [`openapi`] describes them.
+type Api = Vec<(&'static str, MethodRouter<Web>)>;
+
+fn of(api: Api) -> Router<Web> {
+    api.into_iter().fold(Router::new(), |router, (path, methods)| router.route(path, methods))
+}
+
+/// What nobody may take for an all-clear.
+fn told_while_known() -> Api {
+    vec![
+        ("/api/v1/alerts", get(silences::list_alerts)),
+        ("/api/v1/deliveries", get(search::list_deliveries)),
+        ("/api/v1/postbacks", get(search::list_postbacks)),
+        ("/api/v1/silences", get(silences::list_silences)),
+    ]
+}
+
+fn told_always() -> Api {
+    vec![
+        ("/api/openapi.json", get(openapi::show)),
+        ("/api/v1/explain", get(explain::explain)),
+        ("/api/v1/outbox", get(outbox::list)),
+        ("/api/v1/outbox/resend", post(outbox::resend)),
+        ("/api/v1/reload", post(reload::reload)),
+    ]
 }
 
 async fn page_(Shared(web): Shared<Web>) -> Response {

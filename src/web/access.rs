@@ -90,6 +90,11 @@ impl Door {
         Door { access, guesses: Arc::default(), ended: Arc::default() }
     }
 
+    /// Whether the rules in force set a token.
+    pub fn asks_for_a_token(&self) -> bool {
+        self.access().token.is_some()
+    }
+
     fn access(&self) -> Arc<Access> {
         self.access.borrow().clone()
     }

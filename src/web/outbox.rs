@@ -6,6 +6,7 @@ use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, State as Shared};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tokio::sync::oneshot;
 
@@ -16,14 +17,15 @@ use crate::domain::time::Timestamp;
 use crate::pipeline::{DeadLetters, Message};
 
 /// Everything in the outbox, oldest first.
-#[derive(Serialize)]
-struct Shown {
+#[derive(Serialize, JsonSchema)]
+pub struct Shown {
     waiting: Vec<Letter>,
+    /// Given up.
     dead_letters: Vec<Letter>,
 }
 
 /// One message, as the API and the command show it. Times in RFC 3339.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 struct Letter {
     /// By which it can be sent again.
     number: u64,
@@ -79,6 +81,12 @@ fn letter(number: u64, outgoing: &Outgoing) -> Letter {
     }
 }
 
+/// The numbers of what goes out again.
+#[derive(Serialize, JsonSchema)]
+pub struct SentAgain {
+    sent_again: Vec<u64>,
+}
+
 /// Which dead letters: `?number=N` or `?all=true`.
 #[derive(Deserialize)]
 pub struct Wanted {
@@ -112,7 +120,7 @@ pub async fn resend(
         Ok(Ok(numbers)) => match (which, numbers.is_empty()) {
             (DeadLetters::One(number), true) => unknown(number).into_response(),
             (DeadLetters::One(_) | DeadLetters::All, _) => {
-                Json(serde_json::json!({ "sent_again": numbers })).into_response()
+                Json(SentAgain { sent_again: numbers }).into_response()
             }
         },
         Ok(Err(why)) => not_now(&why).into_response(),

@@ -63,7 +63,7 @@ pub fn sheet(title: &str, body: &Markup) -> Markup {
         (DOCTYPE)
         html lang="en" {
             head { (head(title)) }
-            body { header { p.brand { "postwatch" } main { (body) } } }
+            body { main { header.unknown { p.brand { "postwatch" } (body) } } }
         }
     }
 }

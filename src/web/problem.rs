@@ -3,10 +3,12 @@
 
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 /// One refusal of the API. `more` stands beside the standard's own members.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "Problem")]
 pub struct Problem<T> {
     title: &'static str,
     status: u16,
@@ -15,7 +17,7 @@ pub struct Problem<T> {
     more: T,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub struct Nothing {}
 
 impl Problem<Nothing> {

@@ -7,6 +7,7 @@ use axum::Json;
 use axum::extract::State as Shared;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
+use schemars::JsonSchema;
 use serde::Serialize;
 use tokio::sync::{mpsc, oneshot, watch};
 
@@ -35,7 +36,7 @@ impl Reloads {
 pub type ReloadRequest = oneshot::Sender<Result<Reloaded, Arc<Refusal>>>;
 
 /// A rules file that is in force now.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 pub struct Reloaded {
     /// As the metric `config_hash` shows it.
     pub config_hash: u64,

@@ -16,6 +16,8 @@ use crate::pipeline::StoreHealth;
 
 mod access;
 mod crowded;
+mod described;
+mod found;
 mod served;
 #[path = "../../tests/support/suites.rs"]
 #[expect(dead_code, clippy::duplicate_mod, reason = "only the names are of interest here")]

@@ -22,6 +22,8 @@ pub fn form(problem: &Problem<Nothing>, next: &str) -> Response {
         h1 { (title) }
         form.login method="post" action="/login" {
             input type="hidden" name="next" value=(next);
+            // A name for the browser's own memory of passwords.
+            input type="text" name="user" value="postwatch" autocomplete="username" hidden;
             label for="token" { "Token" }
             input #token type="password" name="token" required autofocus
                 autocomplete="current-password" aria-describedby="which";
