@@ -11,6 +11,7 @@ use super::delivery::{Ended, conversion_number};
 use super::dims::DimsId;
 use super::explain::At;
 use super::facts::Facts;
+use super::reason::Reason;
 use super::rules::{Glob, Label};
 use super::time::Timestamp;
 
@@ -161,6 +162,12 @@ impl Search {
     fn takes(&self, label: Label, value: &str) -> bool {
         let mut asked = self.labels.iter().filter(|(asked, _)| *asked == label);
         asked.all(|(_, globs)| globs.iter().any(|glob| glob.matches(value)))
+    }
+
+    /// The same of a reason, which is written out only where it matters.
+    fn takes_reason(&self, reason: Reason) -> bool {
+        let is_asked = self.labels.iter().any(|(label, _)| *label == Label::Reason);
+        !is_asked || self.takes(Label::Reason, &reason.to_string())
     }
 
     /// By [`DimsId`], whether all labels of a delivery but source and reason are.

@@ -100,7 +100,7 @@ fn of_source(
             && search.until.is_none_or(|until| one.timestamp < until)
             && conversion.is_none_or(|number| number != 0 && one.conversion == number)
             && search.takes_state(one.life)
-            && search.takes(Label::Reason, &one.reason.to_string())
+            && search.takes_reason(one.reason)
     };
     if let Some(id) = &search.transaction {
         let found = deliveries_of(source, known, Which::Transaction(id));

@@ -108,7 +108,7 @@ fn failures(facts: &Facts, search: &Search) -> BTreeMap<u64, Failures> {
     // By the number of the labels inside the walk: there may be a million deliveries.
     let mut of_dims: Vec<Failures> = taken.iter().map(|_| Failures::default()).collect();
     for one in facts.deliveries.iter() {
-        if taken[one.dims.0 as usize] && search.takes(Label::Reason, &one.reason.to_string()) {
+        if taken[one.dims.0 as usize] && search.takes_reason(one.reason) {
             let failures = &mut of_dims[one.dims.0 as usize];
             failures.count += 1;
             failures.open += u64::from(one.is_open());
