@@ -35,6 +35,11 @@ deploy:
     .ci/deploy
     .ci/dashboard
 
+# The API by its own document: needs schemathesis.
+api:
+    .ci/deploy-tools
+    .ci/api
+
 # A hundred kills and ten power cuts.
 faults:
     .ci/faults

@@ -8,6 +8,8 @@ pub mod alerts;
 mod ask;
 pub mod backtest;
 pub mod check;
+pub mod completions;
+pub mod deliveries;
 pub mod demo;
 pub mod explain;
 pub mod logs;
@@ -69,8 +71,10 @@ enum Command {
     Outbox(outbox::OutboxArgs),
     Notify(notify::NotifyArgs),
     Alerts(alerts::AlertsArgs),
+    Deliveries(deliveries::DeliveriesArgs),
     Silence(silence::SilenceArgs),
     Simulate(simulate::SimulateArgs),
+    Completions(completions::CompletionsArgs),
 }
 
 impl Cli {
@@ -92,8 +96,10 @@ impl Cli {
             Command::Outbox(args) => runtime.block_on(outbox::run(&args)),
             Command::Notify(args) => runtime.block_on(notify::run(&args)),
             Command::Alerts(args) => runtime.block_on(alerts::run(&args)),
+            Command::Deliveries(args) => runtime.block_on(deliveries::run(&args)),
             Command::Silence(args) => runtime.block_on(silence::run(&args)),
             Command::Simulate(args) => runtime.block_on(simulate::run(args)),
+            Command::Completions(args) => completions::run(&args),
         };
         // What still runs must not hold up the end.
         runtime.shutdown_background();

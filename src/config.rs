@@ -10,6 +10,7 @@ use std::time::Duration;
 use crate::domain::notify::wording::Wording;
 use crate::domain::policy::{Policy, SourcePolicy};
 
+mod access;
 mod comparison;
 mod decode;
 mod duration;
@@ -32,6 +33,7 @@ mod yaml;
 #[cfg(test)]
 mod tests;
 
+pub use access::AccessConfig;
 pub use duration::{parse_duration, write_duration};
 pub use names::suggest;
 pub use report::{Mistake, Place, Report};
@@ -53,8 +55,11 @@ const FILE: Shape = Shape {
         "mute",
         "heartbeat",
         "metrics",
+        "auth_token",
+        "auth_token_file",
+        "protect_metrics",
     ],
-    later: &["store", "retain", "auth_token", "auth_token_file", "protect_metrics"],
+    later: &["store", "retain"],
 };
 
 const METRICS: Shape = Shape { what: "`metrics`", known: &["max_series"], later: &[] };
@@ -67,6 +72,7 @@ pub struct Config {
     pub sources: Vec<SourceConfig>,
     pub receivers: Vec<Receiver>,
     pub heartbeat: Option<HeartbeatConfig>,
+    pub access: AccessConfig,
     /// Of the text alone, without what the environment put in. 48 bits, so that a
     /// metric holds it exactly.
     pub hash: u64,
@@ -260,6 +266,7 @@ fn decode(d: &mut Decoder<'_>, root: &Fields<'_>, text: &str) -> Config {
     let rules = rules::rules(d, root, &around);
     let placed = receivers::receivers(d, root, &rules);
     let heartbeat = receivers::heartbeat(d, root);
+    let access = access::access(d, root);
     let names = policies.iter().map(|source| source.name.clone()).collect();
     let around = routes::Around { rules: &rules, receivers: &placed, sources: names };
     let routes = routes::routes(d, root, &around);
@@ -283,7 +290,7 @@ fn decode(d: &mut Decoder<'_>, root: &Fields<'_>, text: &str) -> Config {
         zones,
         max_series,
     };
-    Config { policy, sources, receivers, heartbeat, hash: hash(text) }
+    Config { policy, sources, receivers, heartbeat, access, hash: hash(text) }
 }
 
 fn evaluate_every(d: &mut Decoder<'_>, root: &Fields<'_>) -> Duration {

@@ -26,6 +26,7 @@ pub mod ingest;
 pub mod window;
 
 pub mod rules;
+pub mod search;
 
 pub mod summary;
 pub mod suspect;

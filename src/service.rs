@@ -11,6 +11,7 @@ use tokio::task::JoinHandle;
 
 use crate::channel::{Channel, Heartbeat, Link};
 use crate::clock::Clock;
+use crate::config::AccessConfig;
 use crate::domain::policy::SourcePolicy;
 use crate::metrics::Metrics;
 use crate::outbox::{Channels, Outbox};
@@ -18,7 +19,7 @@ use crate::pipeline::{InForce, Keeper, Message, View};
 use crate::poll::Poller;
 use crate::source::ReportApi;
 use crate::store::{Store, StoreError};
-use crate::web::{self, Reloads, Web};
+use crate::web::{self, Access, Door, Limits, Reloads, Web};
 
 mod heartbeat;
 
@@ -36,6 +37,7 @@ pub struct Parts<A, S> {
     pub sources: Vec<(SourcePolicy, A)>,
     pub channels: BTreeMap<String, Channel>,
     pub heartbeat: Option<Heartbeat>,
+    pub access: AccessConfig,
     pub store: S,
     pub clock: Clock,
     pub metrics: Arc<Metrics>,
@@ -51,6 +53,7 @@ pub struct NewRules<A> {
     pub sources: Vec<(SourcePolicy, A)>,
     pub channels: BTreeMap<String, Channel>,
     pub heartbeat: Option<Heartbeat>,
+    pub access: AccessConfig,
 }
 
 /// A service whose parts are at work.
@@ -61,6 +64,7 @@ pub struct Service {
     metrics: Arc<Metrics>,
     channels: Arc<watch::Sender<Channels>>,
     heartbeat: Arc<watch::Sender<heartbeat::Told>>,
+    access: Arc<watch::Sender<Arc<Access>>>,
     /// Counts the reads of every poller.
     reads: Arc<AtomicU32>,
     stop: watch::Sender<bool>,
@@ -75,9 +79,10 @@ impl Service {
     pub fn start<A: ReportApi, S: Store + 'static>(
         parts: Parts<A, S>,
     ) -> Result<Service, StoreError> {
-        let Parts { rules, sources, channels, heartbeat, store, clock, metrics, listener, reloads } =
+        let Parts { rules, sources, channels, store, clock, metrics, listener, reloads, .. } =
             parts;
-        let (heartbeat, told) = watch::channel(heartbeat.map(Arc::new));
+        let (heartbeat, told) = watch::channel(parts.heartbeat.map(Arc::new));
+        let (access, said) = watch::channel(Arc::new(Access::new(&parts.access)));
         let committed = Arc::new(Notify::new());
         let keeper = Keeper::open(store, rules, clock, metrics.clone(), committed.clone())?;
         let view = keeper.view();
@@ -95,8 +100,10 @@ impl Service {
             started_at: clock.now(),
             page: Link::of(address).as_str().to_owned(),
             is_loopback: address.is_none_or(|address| address.ip().is_loopback()),
+            door: Door::new(said),
         };
-        let web = tokio::spawn(web::serve(listener, web::router(web), stopped(stopping.clone())));
+        let (router, limits) = (web::router(web), Limits::of_this_process());
+        let web = tokio::spawn(web::serve(listener, router, limits, stopped(stopping.clone())));
         tokio::spawn(tick(keeper.clone(), clock));
         tokio::spawn(heartbeat::run(view.clone(), told, clock, metrics.clone()));
         let outbox = Outbox {
@@ -116,6 +123,7 @@ impl Service {
             metrics,
             channels: Arc::new(channels),
             heartbeat: Arc::new(heartbeat),
+            access: Arc::new(access),
             reads: Arc::default(),
             stop,
             pollers: BTreeMap::new(),
@@ -131,13 +139,14 @@ impl Service {
     /// # Errors
     /// Why the store did not take it.
     pub async fn reload<A: ReportApi>(&mut self, new: NewRules<A>) -> Result<(), String> {
-        let NewRules { rules, sources, channels, heartbeat } = new;
+        let NewRules { rules, sources, channels, heartbeat, access } = new;
         let policy = rules.policy.clone();
         let (done, answer) = oneshot::channel();
-        let holder = (self.channels.clone(), self.heartbeat.clone());
+        let holder = (self.channels.clone(), self.heartbeat.clone(), self.access.clone());
         let adopt = Box::new(move || {
             holder.0.send_replace(Arc::new(channels));
             holder.1.send_replace(heartbeat.map(Arc::new));
+            holder.2.send_replace(Arc::new(Access::new(&access)));
         });
         let stopping = || "the service is stopping".to_owned();
         let asked = self.keeper.send(Message::Reload { rules, adopt, done }).await;

@@ -2,19 +2,16 @@
 //! and ready. It reads the state and never changes it; what the API asks for, others do.
 
 use std::collections::BTreeMap;
-use std::future::Future;
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::Router;
-use axum::extract::{DefaultBodyLimit, State as Shared};
-use axum::http::{Method, StatusCode, Uri, header};
+use axum::extract::State as Shared;
+use axum::http::{StatusCode, header};
 use axum::middleware;
 use axum::response::{Html, IntoResponse, Response};
-use axum::routing::{get, post};
+use axum::routing::{MethodRouter, get, post};
 use prometheus::TextEncoder;
 use prometheus::proto::MetricFamily;
-use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 
 use crate::channel::Channel;
@@ -25,23 +22,27 @@ use crate::pipeline::{Message, View};
 
 mod access;
 mod alertmanager;
+mod body;
+mod crowd;
 mod explain;
+mod headers;
+mod openapi;
 mod outbox;
 mod page;
 mod problem;
 mod ready;
 mod reload;
+mod search;
+mod serve;
 mod silences;
 #[cfg(test)]
 mod tests;
 
+use problem::Problem;
+
+pub use access::{Access, Door};
 pub use reload::{Refusal, ReloadRequest, Reloaded, Reloads};
-
-/// A silence is some hundred bytes.
-const LARGEST_BODY: usize = 64 << 10;
-
-/// Answers under way get this long once the service stops.
-const STOP_WITHIN: Duration = Duration::from_secs(2);
+pub use serve::{Limits, serve};
 
 /// What the pages are made from.
 #[derive(Clone)]
@@ -60,69 +61,62 @@ pub struct Web {
     /// Whether only this machine can reach the listener. Beyond it, without a
     /// token, only metrics and health answer.
     pub is_loopback: bool,
+    /// Who comes in.
+    pub door: Door,
 }
 
-/// Every path that answers, and who may ask.
+/// Every path that answers, behind everything that may refuse.
 pub fn router(web: Web) -> Router {
-    let guard = middleware::from_fn_with_state(web.is_loopback, access::guard);
-    let local = middleware::from_fn_with_state(web.is_loopback, access::only_loopback);
-    let asked = Router::new()
-        .route("/api/v1/alerts", get(silences::list_alerts))
-        .route("/api/v1/silences", get(silences::list_silences))
+    let known = Router::new()
+        .merge(of(told_while_known()))
         .route("/silences", post(silences::press))
         .nest("/api/v2", alertmanager::routes())
-        .layer(DefaultBodyLimit::max(LARGEST_BODY))
-        .layer(middleware::from_fn_with_state(web.clone(), access::only_while_known))
-        .layer(local);
+        .layer(middleware::from_fn_with_state(web.clone(), access::only_while_known));
     Router::new()
-        .merge(asked)
+        .merge(known)
+        .merge(of(told_always()))
         .route("/", get(page_))
         .route("/metrics", get(metrics))
         .route("/healthz", get(async || "ok\n"))
         .route("/readyz", get(readyz))
-        .route("/api/v1/explain", get(explain::explain))
-        .route("/api/v1/outbox", get(outbox::list))
-        .route("/api/v1/outbox/resend", post(outbox::resend))
-        .route("/api/v1/reload", post(reload::reload))
-        .fallback(async || (StatusCode::NOT_FOUND, "There is no such page.\n"))
-        .method_not_allowed_fallback(async |method: Method, uri: Uri| {
-            (StatusCode::METHOD_NOT_ALLOWED, format!("{} does not take {method}.\n", uri.path()))
-        })
-        .layer(guard)
+        .route("/login", get(access::login::show).post(access::login::log_in))
+        .route("/logout", post(access::login::log_out))
+        .fallback(problem::no_such_path)
+        .method_not_allowed_fallback(problem::no_such_method)
+        .layer(middleware::from_fn(body::taken_in))
+        .layer(middleware::from_fn_with_state(web.clone(), access::guard))
+        .layer(middleware::from_fn(headers::secure))
         .with_state(web)
 }
 
-/// Serves until `stop` comes, and then for as long as answers are under way,
-/// but not longer than two seconds.
-pub async fn serve(
-    listener: TcpListener,
-    router: Router,
-    stop: impl Future<Output = ()> + Send + 'static,
-) {
-    let (told, mut stopping) = tokio::sync::watch::channel(false);
-    let stopped = async move {
-        stop.await;
-        told.send_replace(true);
-    };
-    let serving = axum::serve(listener, router).with_graceful_shutdown(stopped);
-    let too_late = async {
-        stopping.wait_for(|stopping| *stopping).await.ok();
-        tokio::time::sleep(STOP_WITHIN).await;
-    };
-    tokio::select! {
-        served = serving => {
-            if let Err(error) = served {
-                tracing::error!(%error, "the page and the metrics are no longer served");
-            }
-        }
-        () = too_late => tracing::debug!("an answer under way was left"),
-    }
+/// Paths of the API, as [`openapi`] describes them.
+type Api = Vec<(&'static str, MethodRouter<Web>)>;
+
+fn of(api: Api) -> Router<Web> {
+    api.into_iter().fold(Router::new(), |router, (path, methods)| router.route(path, methods))
+}
+
+/// What nobody may take for an all-clear.
+fn told_while_known() -> Api {
+    vec![
+        ("/api/v1/alerts", get(silences::list_alerts)),
+        ("/api/v1/deliveries", get(search::list_deliveries)),
+        ("/api/v1/postbacks", get(search::list_postbacks)),
+        ("/api/v1/silences", get(silences::list_silences)),
+    ]
+}
+
+fn told_always() -> Api {
+    vec![
+        ("/api/openapi.json", get(openapi::show)),
+        ("/api/v1/explain", get(explain::explain)),
+        ("/api/v1/outbox", get(outbox::list)),
+        ("/api/v1/outbox/resend", post(outbox::resend)),
+        ("/api/v1/reload", post(reload::reload)),
+    ]
 }
 
 async fn page_(Shared(web): Shared<Web>) -> Response {
-    if !web.is_loopback {
-        return (StatusCode::FORBIDDEN, access::HOW_TO_REACH_IT).into_response();
-    }
     let built = build(web, |web| {
         let state = web.view.state();
         let refusal = web.reloads.refused.borrow().clone();
@@ -183,6 +177,10 @@ async fn build<T: Send + 'static>(
 }
 
 fn broken() -> Response {
-    (StatusCode::INTERNAL_SERVER_ERROR, "This could not be shown; the log says more.\n")
-        .into_response()
+    Problem::new(
+        StatusCode::INTERNAL_SERVER_ERROR,
+        "This could not be shown",
+        "The log says more; please report it.",
+    )
+    .into_response()
 }

@@ -3,6 +3,10 @@
 
 mod support;
 
+#[path = "cli/access.rs"]
+mod access;
+#[path = "cli/api.rs"]
+mod api;
 #[path = "cli/bad_input.rs"]
 mod bad_input;
 #[path = "cli/check.rs"]

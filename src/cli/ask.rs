@@ -1,5 +1,6 @@
 //! Asking the running service, and what is said where it does not answer.
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -13,6 +14,10 @@ use crate::channel::render::is_direction_mark;
 /// The service answers from memory; what takes longer hangs.
 const ANSWERS_WITHIN: Duration = Duration::from_secs(20);
 
+/// Holds the token that the service asks for. No argument does: those are seen by everybody
+/// on the machine.
+const TOKEN: &str = "POSTWATCH_TOKEN";
+
 /// Where the service is that is asked.
 #[derive(Debug, Clone, clap::Args)]
 pub struct ServiceArgs {
@@ -25,12 +30,17 @@ pub struct ServiceArgs {
         value_name = "URL"
     )]
     url: reqwest::Url,
+    /// A file that holds the service's auth_token; or set POSTWATCH_TOKEN to it
+    #[arg(long, env = "POSTWATCH_TOKEN_FILE", value_name = "FILE")]
+    token_file: Option<PathBuf>,
 }
 
 /// Why there is no answer that helps.
 pub enum Failed {
     /// Nobody answers there.
     Silent(String),
+    /// Nobody was asked: what is needed for it is not there.
+    Unasked(String),
     /// The service said no, and why.
     Refused { status: u16, why: String },
 }
@@ -68,17 +78,57 @@ impl ServiceArgs {
         if let Some(body) = body {
             request = request.json(body);
         }
+        let token = self.token()?;
+        if let Some(token) = &token {
+            request = request.bearer_auth(token);
+        }
         let answer = request.send().await.map_err(silent)?;
         let status = answer.status();
         let body = answer.text().await.map_err(silent)?;
         if status.is_success() {
             return Ok(body);
         }
+        if status == reqwest::StatusCode::UNAUTHORIZED {
+            return Err(Failed::Refused { status: 401, why: self.which_token(token.is_some()) });
+        }
         let why = match serde_json::from_str(&body) {
             Ok(Refusal::Problem { detail: why } | Refusal::Text(why)) => why,
             Err(_) => body.trim().to_owned(),
         };
         Err(Failed::Refused { status: status.as_u16(), why })
+    }
+
+    fn token(&self) -> Result<Option<String>, Failed> {
+        let token = match &self.token_file {
+            Some(file) => std::fs::read_to_string(file).map_err(|error| {
+                Failed::Unasked(format!(
+                    "the token's file {} cannot be read ({error}): check its path and who may \
+                     read it",
+                    file.display()
+                ))
+            })?,
+            None => std::env::var(TOKEN).unwrap_or_default(),
+        };
+        Ok(Some(token.trim().to_owned()).filter(|token| !token.is_empty()))
+    }
+
+    fn which_token(&self, was_shown: bool) -> String {
+        let url = &self.url;
+        match (&self.token_file, was_shown) {
+            (_, false) => format!(
+                "the postwatch at {url} asks for its token: set {TOKEN} to auth_token of its rules \
+                 file, or name a file that holds it with --token-file"
+            ),
+            (Some(file), true) => format!(
+                "the postwatch at {url} does not take the token in {}: it is not auth_token of \
+                 its rules file",
+                file.display()
+            ),
+            (None, true) => format!(
+                "the postwatch at {url} does not take the token in {TOKEN}: it is not auth_token \
+                 of its rules file"
+            ),
+        }
     }
 }
 
@@ -129,6 +179,7 @@ impl Failed {
     pub fn end(&self, command: &str) -> ExitCode {
         let (why, code) = match self {
             Failed::Silent(why) => (why, CANNOT_START),
+            Failed::Unasked(why) => (why, WRONG_USAGE),
             Failed::Refused { status: 404, why } => (why, 1),
             Failed::Refused { status: 400..=499, why } => (why, WRONG_USAGE),
             Failed::Refused { why, .. } => (why, CANNOT_START),

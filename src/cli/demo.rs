@@ -14,7 +14,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use super::run::everflow;
 use crate::channel::{Channel, Print};
 use crate::clock::Clock;
-use crate::config::{self, Config};
+use crate::config::{self, AccessConfig, Config};
 use crate::domain::delivery::Ended;
 use crate::domain::time::Timestamp;
 use crate::metrics::Metrics;
@@ -126,6 +126,7 @@ fn start(config: Config, clock: Clock, listener: TcpListener) -> anyhow::Result<
         sources,
         channels,
         heartbeat: None,
+        access: AccessConfig::default(),
         store: MemoryStore::default(),
         clock,
         metrics,

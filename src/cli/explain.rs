@@ -54,7 +54,8 @@ Examples:
 Exit codes: 0 it is explained · 1 the rule, group or conversion is not known · 2 wrong usage
 · 3 no postwatch answers there";
 
-fn label(text: &str) -> Result<(String, String), String> {
+/// `KEY=VALUE`.
+pub fn label(text: &str) -> Result<(String, String), String> {
     match text.split_once('=') {
         Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
         Some(_) | None => Err("write it as KEY=VALUE, as in affiliate=7".to_owned()),

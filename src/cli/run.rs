@@ -132,6 +132,7 @@ async fn start(args: &RunArgs) -> Result<(Service, RulesFile, SocketAddr), Refus
         sources,
         channels,
         heartbeat,
+        access: config.access,
         store,
         clock,
         metrics,

@@ -27,6 +27,15 @@ pub fn schema() -> Value {
             ("mute", one_or_many(reference("mute"))),
             ("heartbeat", heartbeat()),
             ("metrics", metrics()),
+            ("auth_token", text("The page and the API ask for it; 16 characters or more")),
+            ("auth_token_file", text("A file that holds the token")),
+            (
+                "protect_metrics",
+                described(
+                    or_variable(json!({ "type": "boolean" })),
+                    "Whether /metrics asks for the token too; default false",
+                ),
+            ),
         ],
     );
     schema["$schema"] = json!("http://json-schema.org/draft-07/schema#");
@@ -89,10 +98,13 @@ fn duration(description: &str) -> Value {
     })
 }
 
-fn count(description: &str) -> Value {
-    let mut of = or_variable(json!({ "type": "integer", "minimum": 1 }));
+fn described(mut of: Value, description: &str) -> Value {
     of["description"] = json!(description);
     of
+}
+
+fn count(description: &str) -> Value {
+    described(or_variable(json!({ "type": "integer", "minimum": 1 })), description)
 }
 
 fn choice(description: &str, of: &[&str]) -> Value {
@@ -100,15 +112,11 @@ fn choice(description: &str, of: &[&str]) -> Value {
 }
 
 fn ids(description: &str) -> Value {
-    let mut of = one_or_many(or_variable(json!({ "type": "integer", "minimum": 0 })));
-    of["description"] = json!(description);
-    of
+    described(one_or_many(or_variable(json!({ "type": "integer", "minimum": 0 }))), description)
 }
 
 fn words(description: &str) -> Value {
-    let mut of = one_or_many(json!({ "type": ["string", "integer"] }));
-    of["description"] = json!(description);
-    of
+    described(one_or_many(json!({ "type": ["string", "integer"] })), description)
 }
 
 fn globs() -> Value {

@@ -8,6 +8,7 @@ use super::*;
 
 use crate::domain::rules::{Label, Severity, Threshold};
 
+mod access;
 mod broken;
 mod receivers;
 mod rules;

@@ -97,6 +97,15 @@ impl Deliveries {
         self.open.iter().copied()
     }
 
+    /// The latest first, from `until` back; of one second by identity, the greatest first.
+    pub fn backwards(&self, until: Timestamp) -> impl Iterator<Item = &Delivery> + '_ {
+        self.by_time.range(..=until).rev().flat_map(|(_, slots)| {
+            let mut of_second: Vec<&Delivery> = slots.iter().map(|&slot| self.get(slot)).collect();
+            of_second.sort_by_key(|delivery| std::cmp::Reverse(delivery.identity));
+            of_second
+        })
+    }
+
     pub fn iter(&self) -> impl Iterator<Item = &Delivery> + '_ {
         self.by_time.values().flatten().map(|&slot| self.get(slot))
     }

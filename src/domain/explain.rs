@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::rules::Severity;
@@ -16,7 +17,9 @@ mod messages;
 mod sees;
 mod standing;
 
-pub use delivery::{Conversion, DeliveryLife, GroupOfDelivery, Which, explain_deliveries};
+pub use delivery::{
+    Conversion, DeliveryLife, GroupOfDelivery, Which, deliveries_of, explain_deliveries, life_of,
+};
 pub use groups::explain_rule;
 pub use messages::Desk;
 pub use standing::{
@@ -32,7 +35,7 @@ pub struct Question {
 }
 
 /// A rule and the groups that were asked about.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Explanation {
     /// The wall clock.
     pub now: At,
@@ -44,7 +47,7 @@ pub struct Explanation {
 }
 
 /// One group of the rule, whether or not it has an alert.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct GroupExplained {
     pub source: String,
     /// `per`, with the values of this group.
@@ -68,7 +71,9 @@ pub struct GroupExplained {
 }
 
 /// An alert's state, as the page shows it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(rename_all = "lowercase")]
 pub enum Stand {
     Firing,
@@ -91,7 +96,7 @@ impl Stand {
 }
 
 /// The data that the rule looks at.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Sees {
     /// The data is complete and was judged up to here; `None` before the first look-back.
     pub at: Option<At>,
@@ -112,7 +117,7 @@ pub struct Sees {
     pub troubles: Vec<String>,
 }
 
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct LevelExplained {
     pub severity: Severity,
     pub verdict: Answer,
@@ -121,7 +126,7 @@ pub struct LevelExplained {
     pub clock: String,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Answer {
     True,
@@ -129,7 +134,7 @@ pub enum Answer {
     Unknown,
 }
 
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ConditionExplained {
     pub measure: String,
     /// As people write it, `unknown` where it has none.
@@ -143,7 +148,7 @@ pub struct ConditionExplained {
 }
 
 /// What stands between the alert and one receiver.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Messages {
     pub receiver: String,
     /// The route that leads there: `route 2`, with what it matches.
@@ -155,7 +160,7 @@ pub struct Messages {
 }
 
 /// One reason why a message goes out later, or not at all.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct GateExplained {
     #[serde(flatten)]
     pub gate: Gate,
@@ -163,7 +168,7 @@ pub struct GateExplained {
     pub says: String,
 }
 
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "gate", rename_all = "snake_case")]
 pub enum Gate {
     /// There is nothing to tell yet.
@@ -248,6 +253,20 @@ pub struct At(pub Timestamp);
 impl Serialize for At {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(&self.0)
+    }
+}
+
+impl JsonSchema for At {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "At".into()
+    }
+
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({ "type": "string", "format": "date-time" })
     }
 }
 

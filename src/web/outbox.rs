@@ -2,27 +2,30 @@
 //! `POST /api/v1/outbox/resend`: puts given-up ones back.
 
 use axum::Json;
+use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, State as Shared};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tokio::sync::oneshot;
 
 use super::problem::{Nothing, Problem};
-use super::{Web, access, broken, build};
+use super::{Web, broken, build};
 use crate::domain::outgoing::Outgoing;
 use crate::domain::time::Timestamp;
 use crate::pipeline::{DeadLetters, Message};
 
 /// Everything in the outbox, oldest first.
-#[derive(Serialize)]
-struct Shown {
+#[derive(Serialize, JsonSchema)]
+pub struct Shown {
     waiting: Vec<Letter>,
+    /// Given up.
     dead_letters: Vec<Letter>,
 }
 
 /// One message, as the API and the command show it. Times in RFC 3339.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 struct Letter {
     /// By which it can be sent again.
     number: u64,
@@ -46,9 +49,6 @@ struct Letter {
 }
 
 pub async fn list(Shared(web): Shared<Web>) -> Response {
-    if !web.is_loopback {
-        return access::not_from_afar().into_response();
-    }
     let built = build(web, |web| {
         let state = web.view.state();
         let (dead, waiting) =
@@ -81,6 +81,12 @@ fn letter(number: u64, outgoing: &Outgoing) -> Letter {
     }
 }
 
+/// The numbers of what goes out again.
+#[derive(Serialize, JsonSchema)]
+pub struct SentAgain {
+    sent_again: Vec<u64>,
+}
+
 /// Which dead letters: `?number=N` or `?all=true`.
 #[derive(Deserialize)]
 pub struct Wanted {
@@ -92,19 +98,18 @@ pub struct Wanted {
     page: bool,
 }
 
-pub async fn resend(Shared(web): Shared<Web>, Query(wanted): Query<Wanted>) -> Response {
-    if !web.is_loopback {
-        return access::not_from_afar().into_response();
-    }
+pub async fn resend(
+    Shared(web): Shared<Web>,
+    wanted: Result<Query<Wanted>, QueryRejection>,
+) -> Response {
+    let Query(wanted) = match wanted {
+        Ok(wanted) => wanted,
+        Err(error) => return unclear(&format!("{}. ", error.body_text())).into_response(),
+    };
     let which = match (wanted.number, wanted.all) {
         (Some(number), false) => DeadLetters::One(number),
         (None, true) => DeadLetters::All,
-        (Some(_), true) | (None, false) => {
-            let detail =
-                "Write /api/v1/outbox/resend?number=N, or ?all=true for every dead letter.";
-            let title = "It does not say which message";
-            return Problem::new(StatusCode::BAD_REQUEST, title, detail).into_response();
-        }
+        (Some(_), true) | (None, false) => return unclear("").into_response(),
     };
     let (done, answer) = oneshot::channel();
     web.keeper.send(Message::Resend { which, done }).await.ok();
@@ -115,12 +120,18 @@ pub async fn resend(Shared(web): Shared<Web>, Query(wanted): Query<Wanted>) -> R
         Ok(Ok(numbers)) => match (which, numbers.is_empty()) {
             (DeadLetters::One(number), true) => unknown(number).into_response(),
             (DeadLetters::One(_) | DeadLetters::All, _) => {
-                Json(serde_json::json!({ "sent_again": numbers })).into_response()
+                Json(SentAgain { sent_again: numbers }).into_response()
             }
         },
         Ok(Err(why)) => not_now(&why).into_response(),
         Err(_) => not_now("The service is stopping.").into_response(),
     }
+}
+
+fn unclear(why: &str) -> Problem<Nothing> {
+    let detail =
+        format!("{why}Write /api/v1/outbox/resend?number=N, or ?all=true for every dead letter.");
+    Problem::new(StatusCode::BAD_REQUEST, "It does not say which message", detail)
 }
 
 fn unknown(number: u64) -> Problem<Nothing> {

@@ -20,7 +20,8 @@ mod silences;
 mod sources;
 mod words;
 
-const STYLE: &str = include_str!("page/style.css");
+/// In every page as it stands here: the policy of [`super::headers`] knows its hash.
+pub const STYLE: &str = include_str!("page/style.css");
 const SECONDS_TO_REFRESH: u32 = 30;
 
 /// The page as of `now`, the wall clock.
@@ -36,12 +37,8 @@ pub fn page(
         (DOCTYPE)
         html lang="en" {
             head {
-                meta charset="utf-8";
-                meta name="viewport" content="width=device-width, initial-scale=1";
-                meta name="color-scheme" content="light dark";
+                (head(&headline.text))
                 meta http-equiv="refresh" content=(SECONDS_TO_REFRESH);
-                title { (headline.text) " · postwatch" }
-                style { (PreEscaped(STYLE)) }
             }
             body {
                 (headline.markup(now))
@@ -60,13 +57,34 @@ pub fn page(
     }
 }
 
+/// A page with little on it: where to log in, say.
+pub fn sheet(title: &str, body: &Markup) -> Markup {
+    html! {
+        (DOCTYPE)
+        html lang="en" {
+            head { (head(title)) }
+            body { main { header.unknown { p.brand { "postwatch" } (body) } } }
+        }
+    }
+}
+
+fn head(title: &str) -> Markup {
+    html! {
+        meta charset="utf-8";
+        meta name="viewport" content="width=device-width, initial-scale=1";
+        meta name="color-scheme" content="light dark";
+        title { (title) " · postwatch" }
+        style { (PreEscaped(STYLE)) }
+    }
+}
+
 fn footer(now: Timestamp) -> Markup {
     html! {
         footer {
             p {
                 "postwatch " (env!("CARGO_PKG_VERSION")) " (" (revision()) ") · as of "
                 (words::moment(now)) " · renews itself every " (SECONDS_TO_REFRESH) " s · "
-                a href="/metrics" { "metrics" }
+                a href="/metrics" { "metrics" } " · " a href="/login" { "who may read this" }
             }
         }
     }

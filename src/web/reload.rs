@@ -7,11 +7,12 @@ use axum::Json;
 use axum::extract::State as Shared;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
+use schemars::JsonSchema;
 use serde::Serialize;
 use tokio::sync::{mpsc, oneshot, watch};
 
+use super::Web;
 use super::problem::Problem;
-use super::{Web, access};
 use crate::config::Mistake;
 use crate::domain::time::Timestamp;
 
@@ -35,7 +36,7 @@ impl Reloads {
 pub type ReloadRequest = oneshot::Sender<Result<Reloaded, Arc<Refusal>>>;
 
 /// A rules file that is in force now.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 pub struct Reloaded {
     /// As the metric `config_hash` shows it.
     pub config_hash: u64,
@@ -57,9 +58,6 @@ pub struct Refusal {
 }
 
 pub async fn reload(Shared(web): Shared<Web>) -> Response {
-    if !web.is_loopback {
-        return access::not_from_afar().into_response();
-    }
     let Some(requests) = &web.reloads.requests else {
         let detail = "The demo follows the shipped rules; `postwatch run` follows a file.";
         return Problem::new(StatusCode::CONFLICT, "There is no rules file", detail)

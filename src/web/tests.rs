@@ -5,6 +5,8 @@ use std::io::Write;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
+use std::time::Duration;
+
 use super::*;
 
 use crate::domain::delivery::Row;
@@ -15,6 +17,10 @@ use crate::domain::time::Timestamp;
 use crate::domain::turn::{News, WholeSpan, turn};
 use crate::pipeline::StoreHealth;
 
+mod access;
+mod crowded;
+mod described;
+mod found;
 mod served;
 #[path = "../../tests/support/suites.rs"]
 #[expect(dead_code, clippy::duplicate_mod, reason = "only the names are of interest here")]

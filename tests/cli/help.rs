@@ -5,7 +5,7 @@ use crate::program::Place;
 #[tokio::test]
 async fn every_help_has_examples_and_exit_codes() {
     let place = Place::new("");
-    for command in ["demo", "run", "check", "notify", "simulate"] {
+    for command in ["demo", "run", "check", "notify", "deliveries", "completions", "simulate"] {
         let shown = place.run(&format!("{command} --help")).await;
         assert_eq!(shown.code, Some(0), "{shown:?}");
         for part in ["Examples:", &format!("postwatch {command}"), "Exit codes: 0", "Usage:"] {
@@ -37,6 +37,18 @@ async fn wrong_usage_ends_with_2_and_says_what_was_wrong() {
         let ended = place.run(words).await;
         assert_eq!(ended.code, Some(2), "{words}: {ended:?}");
         assert!(ended.err.contains(told), "{words}: {}", ended.err);
+    }
+}
+
+#[tokio::test]
+async fn shells_learn_every_command() {
+    let place = Place::new("");
+    for shell in ["bash", "zsh", "fish"] {
+        let script = place.run(&format!("completions {shell}")).await;
+        assert_eq!(script.code, Some(0), "{script:?}");
+        for word in ["deliveries", "silence", "token-file"] {
+            assert!(script.out.contains(word), "{shell}: no {word}");
+        }
     }
 }
 

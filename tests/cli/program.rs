@@ -14,6 +14,7 @@ use tempfile::TempDir;
 use crate::support::slack::{FakeSlack, TOKEN};
 
 pub const KEY: &str = "hunter2-everflow-key";
+pub const AUTH_TOKEN: &str = "hunter2-auth-token";
 pub const SMTP_PASSWORD: &str = "hunter2-smtp";
 
 /// Longer than anything here takes on a busy machine.
@@ -210,7 +211,9 @@ fn read(path: &Path) -> String {
 fn shows_no_secret(ended: &Ended) {
     let shown = format!("{}{}", ended.out, ended.err);
     // In base64, SMTP's login ends in one of these, by its place.
-    for secret in [KEY, TOKEN, "hunter2", "aHVudGVyM", "h1bnRlcj", "odW50ZXIy", "cid=", "sub1="] {
+    for secret in
+        [KEY, TOKEN, AUTH_TOKEN, "hunter2", "aHVudGVyM", "h1bnRlcj", "odW50ZXIy", "cid=", "sub1="]
+    {
         assert!(!shown.contains(secret) || is_masked(&shown, secret), "{secret}: {shown}");
     }
     assert!(!shown.contains("panicked"), "{shown}");

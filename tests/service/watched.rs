@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use postwatch::clock::Clock;
+use postwatch::config::AccessConfig;
 use postwatch::domain::alert::Alert;
 use postwatch::domain::delivery::{Ended, Life};
 use postwatch::domain::dims::DimsId;
@@ -121,6 +122,7 @@ impl Watched {
             sources: vec![(source, api)],
             channels: BTreeMap::new(),
             heartbeat: None,
+            access: AccessConfig::default(),
             store: open(self.folder.path()).await,
             clock,
             metrics: self.metrics.clone(),

@@ -110,10 +110,10 @@ impl RulesFile {
         let heartbeat = heartbeat(config.heartbeat.as_ref());
         let heartbeat = heartbeat.map_err(|why| self.refusal(&why, true))?;
         let changed = self.connect_changed(&config).await.map_err(|why| self.refusal(&why, true));
-        let Config { policy, sources, hash, .. } = config;
+        let Config { policy, sources, access, hash, .. } = config;
         let policies = policy.sources.clone();
         let rules = InForce { policy: Arc::new(policy), hash };
-        let new = NewRules { rules, sources: changed?, channels, heartbeat };
+        let new = NewRules { rules, sources: changed?, channels, heartbeat, access };
         service.reload(new).await.map_err(|why| self.refusal(&why, false))?;
         (self.policies, self.sources) = (policies, sources);
         Ok(Reloaded { config_hash: hash, warnings })

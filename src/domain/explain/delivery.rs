@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::groups::{labels_of, stand};
@@ -27,7 +28,7 @@ pub enum Which<'a> {
 }
 
 /// What became of one conversion's deliveries that failed.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Conversion {
     /// The wall clock.
     pub now: At,
@@ -35,7 +36,7 @@ pub struct Conversion {
     pub deliveries: Vec<DeliveryLife>,
 }
 
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct DeliveryLife {
     pub source: String,
     pub postback: u64,
@@ -60,7 +61,7 @@ pub struct DeliveryLife {
 }
 
 /// A rule's group that the delivery falls into.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct GroupOfDelivery {
     pub rule: String,
     pub labels: BTreeMap<String, String>,
@@ -83,8 +84,8 @@ pub fn explain_deliveries(
     let mut deliveries = Vec::new();
     for source in &policy.sources {
         let Some(known) = state.sources.get(&source.name) else { continue };
-        let found = find(source, known, which);
-        deliveries.extend(found.iter().map(|one| explain(policy, state, source, known, one)));
+        let found = deliveries_of(source, known, which);
+        deliveries.extend(found.iter().map(|one| life_of(policy, state, source, known, one)));
     }
     if deliveries.is_empty() {
         return Err(Unknown::Conversion { why: why_none(policy, which) });
@@ -94,7 +95,12 @@ pub fn explain_deliveries(
     Ok(Conversion { now: At(now), deliveries })
 }
 
-fn find(source: &SourcePolicy, known: &SourceState, which: Which<'_>) -> Vec<Delivery> {
+/// Those of one source.
+pub fn deliveries_of(
+    source: &SourcePolicy,
+    known: &SourceState,
+    which: Which<'_>,
+) -> Vec<Delivery> {
     let facts = &known.facts;
     match which {
         Which::Conversion(id) => {
@@ -131,7 +137,8 @@ fn why_none(policy: &Policy, which: Which<'_>) -> String {
     }
 }
 
-fn explain(
+/// What became of one delivery.
+pub fn life_of(
     policy: &Policy,
     state: &State,
     source: &SourcePolicy,

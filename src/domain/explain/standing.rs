@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::tz::TimeZone;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::messages::{Desk, name};
@@ -19,7 +20,7 @@ use crate::domain::state::State;
 use crate::domain::time::Timestamp;
 
 /// The alerts that stand, the worst first.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Standing {
     /// The wall clock.
     pub now: At,
@@ -27,7 +28,7 @@ pub struct Standing {
 }
 
 /// One that fires, or is quiet.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct AlertStanding {
     /// As routes and silences see them.
     pub labels: BTreeMap<String, String>,
@@ -43,7 +44,7 @@ pub struct AlertStanding {
 }
 
 /// A silence as people look at it.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct SilenceStanding {
     pub id: SilenceId,
     pub stage: Stage,

@@ -71,7 +71,9 @@ pub fn label_value(facts: Option<&Facts>, label: &str, value: &str) -> String {
 pub fn bar(part: f64, whole: f64) -> Markup {
     let share = if whole > 0.0 { (part / whole).clamp(0.0, 1.0) } else { 0.0 };
     html! {
-        span.bar aria-hidden="true" { span style=(format!("width:{:.0}%", share * 100.0)) {} }
+        svg.bar aria-hidden="true" viewBox="0 0 100 3" preserveAspectRatio="none" {
+            rect width=(format!("{:.0}", share * 100.0)) height="3" {}
+        }
     }
 }
 

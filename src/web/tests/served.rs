@@ -1,21 +1,28 @@
 //! What is served to whom, over a real connection.
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Notify, mpsc, oneshot};
 
 use super::*;
+use crate::config::AccessConfig;
 use crate::pipeline::{InForce, Keeper, Message};
 use crate::store::memory::MemoryStore;
 
 /// A service without pollers: the test says what was read.
-struct Served {
-    address: std::net::SocketAddr,
+pub struct Served {
+    pub address: std::net::SocketAddr,
+    pub access: watch::Sender<Arc<Access>>,
     keeper: mpsc::Sender<Message>,
     scope: u64,
 }
 
 async fn serve_at(is_loopback: bool) -> Served {
+    serve_within(is_loopback, AccessConfig::default(), Limits::of_this_process()).await
+}
+
+pub async fn serve_within(is_loopback: bool, access: AccessConfig, limits: Limits) -> Served {
+    let (rule, said) = watch::channel(Arc::new(Access::new(&access)));
     let rules = InForce { policy: Arc::new(policy()), hash: 1 };
     let scope = rules.policy.sources[0].scopes[0].key();
     let reloads = Reloads::none();
@@ -37,11 +44,12 @@ async fn serve_at(is_loopback: bool) -> Served {
         started_at: NOW,
         page: "http://localhost:9467/".to_owned(),
         is_loopback,
+        door: Door::new(said),
     };
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port is free");
     let address = listener.local_addr().expect("it is bound");
-    tokio::spawn(serve(listener, router(web), std::future::pending()));
-    Served { address, keeper, scope }
+    tokio::spawn(serve(listener, router(web), limits, std::future::pending()));
+    Served { address, access: rule, keeper, scope }
 }
 
 impl Served {
@@ -50,10 +58,15 @@ impl Served {
     }
 
     async fn ask(&self, method: &str, path: &str, host: &str) -> String {
+        self.send(&format!("{method} {path} HTTP/1.1\r\nHost: {host}"), "").await
+    }
+
+    /// The first lines of a request, and its body.
+    pub async fn send(&self, head: &str, body: &str) -> String {
         let mut stream = TcpStream::connect(self.address).await.expect("it listens");
-        let request =
-            format!("{method} {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n");
-        stream.write_all(request.as_bytes()).await.expect("it reads");
+        let length = body.len();
+        let rest = format!("Content-Length: {length}\r\nConnection: close\r\n\r\n{body}");
+        stream.write_all(format!("{head}\r\n{rest}").as_bytes()).await.expect("it reads");
         let mut answer = String::new();
         stream.read_to_string(&mut answer).await.expect("it answers in UTF-8");
         answer
@@ -120,7 +133,7 @@ async fn everybody_beyond_loopback_gets_numbers_and_health_only() {
     check("/metrics", "200").await;
     check("/healthz", "200").await;
     check("/readyz", "503").await;
-    check("/nothing", "404").await;
+    check("/nothing", "403").await;
 }
 
 #[tokio::test]
@@ -134,6 +147,7 @@ async fn a_strangers_name_for_loopback_is_refused() {
     check("evil.example", "403").await;
     let page = check("localhost:9467", "200").await;
     assert!(page.contains("content-security-policy: default-src 'none'"), "{page}");
+    assert!(!page.contains("unsafe-inline") && !page.contains("style=\""), "{page}");
     assert!(page.contains("cache-control: no-store"), "{page}");
 }
 
