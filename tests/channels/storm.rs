@@ -59,3 +59,29 @@ async fn two_thousand_alerts_of_one_outage_are_one_message_and_one_end() {
     assert_eq!(world.slack.refusals(), Vec::<String>::new());
     world.sender.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_the_next_polls_add_to_an_outage_is_one_more_message_and_no_new_thread() {
+    let Some(servers) = Servers::start().await else { return };
+    let mut world = World::start(&servers, "growing", route()).await;
+    let half = (AFFILIATES * OFFERS / 2) as usize;
+    world.sender.fail(places().take(half)).await;
+    world.until_sent(&RECEIVERS, 1).await;
+    for some in places().skip(half).collect::<Vec<_>>().chunks(half / 2) {
+        world.sender.fail(some.to_vec()).await;
+    }
+    world.until_sent(&RECEIVERS, 2).await;
+    for text in texts(&world, 1).await {
+        assert!(text.contains("2000 alerts now") && text.contains("+1977 more"), "{text}");
+    }
+    world.pass(A_WHILE).await;
+    world.sender.cure(places()).await;
+    world.until_sent(&RECEIVERS, 3).await;
+    world.pass(A_WHILE).await;
+    let sent = RECEIVERS.map(|receiver| world.sender.sent(receiver));
+    assert_eq!(sent, [3; 4], "nobody hears more");
+    let posts = world.slack.calls().into_iter().filter(|call| call.method == "chat.postMessage");
+    assert_eq!(posts.filter(|call| call.body["thread_ts"].is_null()).count(), 1);
+    assert_eq!(world.slack.refusals(), Vec::<String>::new());
+    world.sender.stop().await;
+}

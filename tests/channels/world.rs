@@ -133,7 +133,7 @@ impl World {
 /// Waits until it is so.
 pub async fn until(what: &str, mut is_so: impl FnMut() -> bool) {
     let deadline = tokio::time::Instant::now() + Duration::from_secs(120);
-    let mut looks = tokio::time::interval(Duration::from_millis(20));
+    let mut looks = tokio::time::interval(Duration::from_millis(50));
     while !is_so() {
         assert!(tokio::time::Instant::now() < deadline, "waited in vain until {what}");
         looks.tick().await;
@@ -237,11 +237,10 @@ pub fn slack_told(slack: &FakeSlack) -> Vec<Told> {
         .collect()
 }
 
-/// The mails whose only recipient is `name`, in the order in which they were taken.
+/// The mails of the world of this name, in the order in which they were taken.
 pub fn mails(exim: &Exim, name: &str) -> Vec<Mime> {
-    let to = format!("\nTo: {name}@example.com\n");
-    let mails = exim.mails_now().into_iter().filter(|mail| mail.contains(&to));
-    mails.map(|mail| Mime::parse(&mail)).collect()
+    let mails = exim.mails_to(&format!("{name}@example.com"));
+    mails.iter().map(|mail| Mime::parse(mail)).collect()
 }
 
 fn mail_told(exim: &Exim, name: &str) -> Vec<Told> {

@@ -63,14 +63,15 @@ impl Exim {
         })
     }
 
-    /// The mails of the Maildir, in the order in which they were taken.
-    pub fn mails_now(&self) -> Vec<String> {
+    /// The mails whose only recipient is `to`, in the order in which they were taken.
+    pub fn mails_to(&self, to: &str) -> Vec<String> {
         let files = fs::read_dir(self.folder.path().join("mail/new"));
         let files = files.into_iter().flatten().flatten();
         let mails = files.filter_map(|file| fs::read_to_string(file.path()).ok());
-        let mut mails: Vec<String> = mails.collect();
+        let line = format!("\nTo: {to}\n");
+        let mut mails: Vec<String> = mails.filter(|mail| mail.contains(&line)).collect();
         let log = fs::read_to_string(self.folder.path().join("log-main")).unwrap_or_default();
-        mails.sort_by_key(|mail| log.find(&format!(" {} <= ", exims_own_id(mail))));
+        mails.sort_by_cached_key(|mail| log.find(&format!(" {} <= ", exims_own_id(mail))));
         mails
     }
 
