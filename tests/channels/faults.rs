@@ -186,7 +186,8 @@ async fn one_refuses_the_login(servers: Arc<Servers>, channel: &'static str) {
     }
     let tries = world.sender.tries_of_dead_letters(channel);
     assert_eq!(tries, [0; BATCHES as usize], "{}: refused for good is not tried again", world.name);
-    (world.proxies[channel].set(Fault::Fine), refuses(false));
+    world.proxies[channel].set(Fault::Fine);
+    refuses(false);
     assert_eq!(world.sender.resend().await as u64, BATCHES);
     world.until_sent(&[channel], BATCHES).await;
     world.sender.cure(places(1..=BATCHES)).await;
