@@ -192,7 +192,8 @@ impl Sender {
     }
 
     async fn tell(&self, message: Message) {
-        self.keeper.send(message).await.expect("the keeper lives");
+        let told = self.keeper.send(message).await;
+        assert!(told.is_ok(), "the keeper ended: {:?}", self.view.store().trouble);
     }
 
     /// Sends every dead letter again; how many there were.
