@@ -17,6 +17,9 @@ pub enum Step {
     CommitSynced,
     /// It is acknowledged, and nobody saw it.
     CommitMarked,
+    /// The same of a commit in which an alert changed: whoever is to be told of it
+    /// was not.
+    AlertCommitted,
     CheckpointWritten,
     /// Our copy is complete, under its temporary name.
     SnapshotWritten,
@@ -33,12 +36,13 @@ pub enum Step {
 }
 
 impl Step {
-    pub const ALL: [Step; 13] = [
+    pub const ALL: [Step; 14] = [
         Step::TurnDecided,
         Step::CommitApplied,
         Step::CommitFlushed,
         Step::CommitSynced,
         Step::CommitMarked,
+        Step::AlertCommitted,
         Step::CheckpointWritten,
         Step::SnapshotWritten,
         Step::SnapshotRenamed,
@@ -57,6 +61,7 @@ impl Step {
             Step::CommitFlushed => "commit-flushed",
             Step::CommitSynced => "commit-synced",
             Step::CommitMarked => "commit-marked",
+            Step::AlertCommitted => "alert-committed",
             Step::CheckpointWritten => "checkpoint-written",
             Step::SnapshotWritten => "snapshot-written",
             Step::SnapshotRenamed => "snapshot-renamed",

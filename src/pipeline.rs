@@ -351,6 +351,9 @@ impl<S: Store + 'static> Keeper<S> {
         };
         match committed {
             Ok(tally) => {
+                if !tally.alerts.is_empty() {
+                    reach(Step::AlertCommitted);
+                }
                 self.count_messages(&tally);
                 self.note_well();
                 self.checkpoint_if_due();

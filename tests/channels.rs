@@ -8,12 +8,18 @@ mod support;
 mod alertmanager;
 #[path = "channels/email.rs"]
 mod email;
+#[path = "channels/faults.rs"]
+mod faults;
 #[path = "channels/rendering.rs"]
 mod rendering;
 #[path = "channels/slack.rs"]
 mod slack;
+#[path = "channels/storm.rs"]
+mod storm;
 #[path = "channels/webhook.rs"]
 mod webhook;
+#[path = "channels/world.rs"]
+mod world;
 
 use postwatch::channel::Link;
 

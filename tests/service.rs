@@ -11,6 +11,8 @@ mod disk;
 mod faults;
 #[path = "service/kills.rs"]
 mod kills;
+#[path = "service/pages.rs"]
+mod pages;
 #[path = "service/postwatch.rs"]
 mod postwatch;
 #[path = "service/steps.rs"]

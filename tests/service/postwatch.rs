@@ -45,9 +45,13 @@ pub struct Postwatch {
 
 impl Postwatch {
     pub fn new(network: &Running, slack: &FakeSlack) -> Postwatch {
+        Postwatch::with_rules(&RULES.replace("SLACK_URL", &slack.api_url), network)
+    }
+
+    /// With rules of the test's own; `BASE_URL` in them is the network.
+    pub fn with_rules(rules: &str, network: &Running) -> Postwatch {
         let folder = tempfile::tempdir().expect("a folder for the test");
-        let rules =
-            RULES.replace("BASE_URL", &network.base_url()).replace("SLACK_URL", &slack.api_url);
+        let rules = rules.replace("BASE_URL", &network.base_url());
         std::fs::write(folder.path().join("rules.yaml"), rules).expect("the folder is ours");
         let port = std::net::TcpListener::bind("127.0.0.1:0").expect("loopback is free");
         let address = port.local_addr().expect("it is bound");

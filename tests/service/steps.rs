@@ -26,7 +26,7 @@ fn times(step: Step) -> &'static [u32] {
         | Step::CommitFlushed
         | Step::CommitSynced
         | Step::CommitMarked => &OFTEN,
-        Step::SendBegins | Step::SendAnswered | Step::SendSettled => &[1, 2],
+        Step::AlertCommitted | Step::SendBegins | Step::SendAnswered | Step::SendSettled => &[1, 2],
         Step::CheckpointWritten
         | Step::SnapshotWritten
         | Step::SnapshotRenamed

@@ -38,6 +38,8 @@ impl Exim {
             .arg(&config)
             .args(["-bdf", "-q1m"])
             .stdout(Stdio::null())
+            // It says for each mail that it gave up root's rights.
+            .stderr(Stdio::null())
             .spawn()
             .expect("exim4 can be executed");
         let server = Exim { port, folder, child };
@@ -61,6 +63,27 @@ impl Exim {
         })
     }
 
+    /// The mails whose only recipient is `to`, in the order in which they were taken.
+    pub fn mails_to(&self, to: &str) -> Vec<String> {
+        let files = fs::read_dir(self.folder.path().join("mail/new"));
+        let files = files.into_iter().flatten().flatten();
+        let mails = files.filter_map(|file| fs::read_to_string(file.path()).ok());
+        let line = format!("\nTo: {to}\n");
+        let mut mails: Vec<String> = mails.filter(|mail| mail.contains(&line)).collect();
+        let log = fs::read_to_string(self.folder.path().join("log-main")).unwrap_or_default();
+        mails.sort_by_cached_key(|mail| log.find(&format!(" {} <= ", exims_own_id(mail))));
+        mails
+    }
+
+    /// Refuses every login, or takes them again.
+    pub fn refuse_logins(&self, refuses: bool) {
+        let file = self.folder.path().join("refuse");
+        match refuses {
+            true => fs::write(file, "").expect("the folder is ours"),
+            false => fs::remove_file(file).expect("it is there"),
+        }
+    }
+
     /// exim tells nobody when it is ready: asking again is the only way.
     fn wait_for<T>(&self, what: &str, mut look: impl FnMut() -> Option<T>) -> T {
         let deadline = Instant::now() + Duration::from_secs(20);
@@ -81,6 +104,12 @@ impl Drop for Exim {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// By which its log names the mail.
+fn exims_own_id(mail: &str) -> &str {
+    let id = mail.split("\n\tid ").nth(1).unwrap_or_default();
+    id.split(|c: char| c.is_whitespace() || c == ';').next().unwrap_or_default()
 }
 
 /// A TLS server with a certificate that nobody vouches for.
@@ -199,7 +228,7 @@ plain:
   driver = plaintext
   public_name = PLAIN
   server_prompts = :
-  server_condition = ${{if and{{{{eq{{$auth2}}{{{USER}}}}}{{eq{{$auth3}}{{{PASSWORD}}}}}}}}}
+  server_condition = ${{if and{{{{!exists{{{dir}/refuse}}}}{{eq{{$auth2}}{{{USER}}}}}{{eq{{$auth3}}{{{PASSWORD}}}}}}}}}
   server_set_id = $auth2
 "#
     )

@@ -6,6 +6,8 @@ pub mod alertmanager;
 pub mod exim;
 pub mod mime;
 pub mod notices;
+pub mod proxy;
+pub mod sender;
 pub mod sink;
 pub mod slack;
 pub mod smtp;
