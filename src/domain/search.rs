@@ -29,6 +29,7 @@ const FAILING: &str = "failing";
 
 /// One page of what was found.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "PageOf{T}")]
 pub struct Found<T> {
     /// The wall clock.
     pub now: At,

@@ -18,6 +18,7 @@ use crate::pipeline::{DeadLetters, Message};
 
 /// Everything in the outbox, oldest first.
 #[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Outbox")]
 pub struct Shown {
     waiting: Vec<Letter>,
     /// Given up.

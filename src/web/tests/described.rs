@@ -32,6 +32,9 @@ fn a_document_says_whether_it_asks_for_a_token_and_every_reference_leads_somewhe
     let document = openapi::document(true);
     assert_eq!(document["security"].as_array().map(Vec::len), Some(2));
     assert_eq!(openapi::document(false)["security"].as_array().map(Vec::len), Some(0));
+    for name in ["PageOfDeliveryFound", "PageOfPostbackFound", "Outbox", "Problem"] {
+        assert!(document["components"]["schemas"][name].is_object(), "{name}");
+    }
     let mut references = Vec::new();
     collect(&document, &mut references);
     assert!(references.len() > 20, "{references:?}");
