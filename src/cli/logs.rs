@@ -1,11 +1,13 @@
 //! Logs: to standard error, as text for people or JSON for machines.
 
-use std::io::IsTerminal;
+use std::io::{IsTerminal, Write};
 
 use tracing_subscriber::filter::{FilterExt, filter_fn};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, Layer};
+
+use super::progress;
 
 #[derive(Debug, clap::Args)]
 pub struct LogArgs {
@@ -52,7 +54,7 @@ impl LogArgs {
         let filter = filter.and(filter_fn(|told| {
             told.target().starts_with("postwatch") || *told.level() <= tracing::Level::WARN
         }));
-        let logs = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_target(false);
+        let logs = tracing_subscriber::fmt::layer().with_writer(beside_a_bar).with_target(false);
         let coloured = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
         match self.log_format {
             LogFormat::Text => {
@@ -78,4 +80,13 @@ impl LogArgs {
             }
         }
     }
+}
+
+/// Standard error; on a terminal a line takes the place of a bar that stands there.
+fn beside_a_bar() -> std::io::Stderr {
+    let mut stderr = std::io::stderr();
+    if stderr.is_terminal() {
+        let _ = write!(stderr, "{}", progress::CLEAR);
+    }
+    stderr
 }

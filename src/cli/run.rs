@@ -17,6 +17,7 @@ use crate::pipeline::InForce;
 use crate::service::{Parts, Service};
 use crate::store::sled::SledStore;
 
+mod arriving;
 mod connect;
 mod looks;
 mod reload;
@@ -79,6 +80,7 @@ pub async fn run(args: RunArgs, logs: &LogArgs) -> anyhow::Result<ExitCode> {
     };
     tracing::info!(page = %format!("http://{address}/"), "postwatch watches");
     sd_notify::notify(false, &[sd_notify::NotifyState::Ready]).ok();
+    let looking_back = tokio::spawn(arriving::look_back(service.view()));
     tokio::select! {
         _ = interrupt.recv() => {}
         _ = terminate.recv() => {}
@@ -88,6 +90,7 @@ pub async fn run(args: RunArgs, logs: &LogArgs) -> anyhow::Result<ExitCode> {
             return Ok(ExitCode::from(CANNOT_START));
         }
     }
+    looking_back.abort();
     tracing::info!("stopping");
     sd_notify::notify(false, &[sd_notify::NotifyState::Stopping]).ok();
     if let Err(error) = service.stop().await {
@@ -121,7 +124,8 @@ async fn start(args: &RunArgs) -> Result<(Service, RulesFile, SocketAddr), Refus
     let channels = channels(&config.receivers).map_err(cannot_start)?;
     let heartbeat = heartbeat(config.heartbeat.as_ref()).map_err(cannot_start)?;
     let folder = args.data.clone();
-    let store = blocking(move || SledStore::open(&folder)).await?.map_err(cannot_start)?;
+    let opening = blocking(move || SledStore::open(&folder));
+    let store = arriving::shown("opening the store", opening).await?.map_err(cannot_start)?;
     let connecting = config.sources.iter().map(|source| connect(source, clock, metrics.clone()));
     let clients = futures_util::future::try_join_all(connecting).await.map_err(cannot_start)?;
     let sources = config.policy.sources.iter().cloned().zip(clients).collect();
@@ -139,7 +143,8 @@ async fn start(args: &RunArgs) -> Result<(Service, RulesFile, SocketAddr), Refus
         listener,
         reloads,
     };
-    let service = blocking(move || Service::start(parts)).await?.map_err(cannot_start)?;
+    let starting = blocking(move || Service::start(parts));
+    let service = arriving::shown("reading the store", starting).await?.map_err(cannot_start)?;
     Ok((service, rules, address))
 }
 
