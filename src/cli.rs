@@ -1,5 +1,6 @@
 //! The command line: one file a subcommand.
 
+use std::num::NonZero;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
@@ -30,6 +31,8 @@ pub mod test;
 pub const WRONG_USAGE: u8 = 2;
 /// It cannot start: port taken, store locked or damaged, key refused.
 pub const CANNOT_START: u8 = 3;
+
+const FEWEST_WORKERS: usize = 4;
 
 const ABOUT: &str = "\
 Watches the postbacks that an affiliate network fires at its partners' servers, and tells
@@ -82,7 +85,11 @@ impl Cli {
     pub fn run(self) -> anyhow::Result<ExitCode> {
         let is_demo = matches!(self.command, Command::Demo(_));
         self.logs.start(if is_demo { "error" } else { "info" });
-        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+        // Some wait for the state's lock, which a commit holds until the disk has it: on one
+        // core too the others must go on.
+        let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
+        let mut runtime = tokio::runtime::Builder::new_multi_thread();
+        let runtime = runtime.worker_threads(cores.max(FEWEST_WORKERS)).enable_all().build()?;
         let ended = match self.command {
             Command::Demo(args) => runtime.block_on(demo::run(args)),
             Command::Run(args) => runtime.block_on(run::run(args, &self.logs)),

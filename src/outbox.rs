@@ -100,7 +100,7 @@ impl Outbox {
         let (mut notice, thread, channels) = match self.take(number) {
             Some(Taken::Due(notice, thread, channels)) => (*notice, thread, channels),
             Some(Taken::Overtaken) => {
-                self.settle(number, Outcome::Sent { thread: None }).await;
+                self.settle(number, Outcome::Overtaken).await;
                 return;
             }
             None => return,

@@ -32,8 +32,9 @@ pub struct Counters {
     pub hosts: HashMap<(Option<String>, Reason), u64>,
     pub ended: HashMap<Ended, u64>,
     pub recovery: Recovery,
-    /// Series that all of these may make. Kept with them, so that a restart gives the
-    /// same ones a series of their own.
+    /// Series that all of these may make, and what is shown beside them. The rules file
+    /// says it, not the store.
+    #[serde(skip, default = "most_series")]
     pub most_series: usize,
     /// Those that came when there was no room any more.
     others: HashSet<u64>,
@@ -57,6 +58,10 @@ impl Recovery {
         self.count += 1;
         self.seconds += seconds;
     }
+}
+
+fn most_series() -> usize {
+    MOST_SERIES
 }
 
 impl Default for Counters {
@@ -127,7 +132,9 @@ impl Counters {
         let parts: Vec<&str> = name.iter().copied().chain(ids.iter().map(String::as_str)).collect();
         let name = Identity::of_parts(&parts).0 as u64;
         // The rest is for what is shown as it stands: postbacks and names.
-        let has_room = self.series() < self.most_series * 3 / 5 && !self.others.contains(&name);
+        // With more of them nobody knows which began without a series of their own.
+        let is_known_new = self.others.len() < MOST_OTHERS && !self.others.contains(&name);
+        let has_room = self.series() < self.most_series * 3 / 5 && is_known_new;
         if !has_room && self.others.len() < MOST_OTHERS {
             self.others.insert(name);
         }

@@ -16,7 +16,7 @@ pub mod told_instead;
 pub const MOST_TRIES: u32 = 190;
 
 /// Where a fallback waits, it gets the notice within about two minutes.
-const MOST_TRIES_BEFORE_FALLBACK: u32 = 5;
+pub const MOST_TRIES_BEFORE_FALLBACK: u32 = 5;
 
 const FIRST_WAIT: Duration = Duration::from_secs(5);
 const LONGEST_WAIT: Duration = Duration::from_secs(10 * 60);
@@ -82,6 +82,8 @@ pub enum Outcome {
     Failed { retry_after: Option<Duration>, message: String, chance: f64, is_answer_lost: bool },
     /// No try will change it.
     Refused { message: String },
+    /// Nothing that it says holds any more: it was not sent.
+    Overtaken,
 }
 
 impl Outgoing {

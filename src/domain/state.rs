@@ -157,6 +157,8 @@ pub struct State {
     /// The wall clock at the last tick, and the time that had passed by then since
     /// the process began.
     pub ticked_at: Option<(Timestamp, Duration)>,
+    /// Each source's part of the metrics' series; the default where nobody shared them.
+    most_series: Option<usize>,
 }
 
 /// One source: its facts, and what is counted from them.
@@ -216,19 +218,23 @@ impl State {
         match stored {
             Stored::Record(record) => self.restore_record(record),
             Stored::Entry { source, entry } => {
-                self.sources.entry(source).or_default().facts.apply(&entry);
+                self.facts(&source).apply(&entry);
             }
             Stored::Checkpoint { source, checkpoint } => {
                 let facts = self.facts(&source);
+                let most_series = facts.counters.most_series;
                 facts.counters = checkpoint.counters;
+                facts.counters.most_series = most_series;
                 facts.watermark = checkpoint.watermark;
             }
         }
     }
 
-    /// Gives each source its part of the metrics' series.
+    /// Gives each source, and each that is yet to come, its part of the metrics' series.
+    /// Before anything is restored: a series of its own is given as it was given live.
     pub fn share_series(&mut self, policy: &Policy) {
         let most = policy.max_series.unwrap_or(MOST_SERIES) / policy.sources.len().max(1);
+        self.most_series = Some(most);
         for source in self.sources.values_mut() {
             source.facts.counters.most_series = most;
         }
@@ -281,8 +287,14 @@ impl State {
         }
     }
 
-    fn facts(&mut self, source: &str) -> &mut Facts {
-        &mut self.sources.entry(source.to_owned()).or_default().facts
+    fn facts(&mut self, name: &str) -> &mut Facts {
+        let most_series = self.most_series.unwrap_or(MOST_SERIES);
+        let source = self.sources.entry(name.to_owned()).or_insert_with(|| {
+            let mut source = SourceState::default();
+            source.facts.counters.most_series = most_series;
+            source
+        });
+        &mut source.facts
     }
 
     /// Notes which sources have a gap, and since when.

@@ -263,6 +263,7 @@ impl Turn<'_> {
         for (notice, fallback) in notices {
             self.post(Outgoing::new(notice, fallback));
         }
+        self.leave_dead_channels();
         self.merge_waiting();
         self.forget_ended_alerts();
         self.forget_finished_threads();

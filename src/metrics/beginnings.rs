@@ -6,12 +6,21 @@ use std::collections::HashSet;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::{Mutex, PoisonError};
 
-use prometheus::proto::{Counter, Metric, MetricFamily, MetricType};
+use prometheus::proto::{Counter, LabelPair, Metric, MetricFamily, MetricType};
 
-/// The counters' series of earlier scrapes, by their hashes. What the first scrape of
-/// a process finds is taken as it is: it went on from the process before.
+/// What earlier scrapes found. What the first one finds is taken as it is: it went on
+/// from the process before. So is what a source that was not there before brings with
+/// it: the past that its first look-back found, or what it had counted until it was
+/// taken out of the rules file.
 #[derive(Debug, Default)]
-pub struct Beginnings(Mutex<Option<HashSet<u64>>>);
+pub struct Beginnings(Mutex<Option<Known>>);
+
+#[derive(Debug, Default)]
+struct Known {
+    /// Series of counters, by their hashes.
+    series: HashSet<u64>,
+    sources: HashSet<String>,
+}
 
 impl Beginnings {
     /// Sets what begins to zero, for this scrape.
@@ -19,17 +28,26 @@ impl Beginnings {
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let is_first = known.is_none();
         let known = known.get_or_insert_default();
+        let mut sources = HashSet::new();
         let counters =
             families.iter_mut().filter(|one| one.get_field_type() == MetricType::COUNTER);
         for family in counters {
             let name = family.name().to_owned();
             for metric in family.mut_metric() {
-                if known.insert(hash(&name, metric)) && !is_first {
+                let source = source(metric).filter(|&source| !known.sources.contains(source));
+                let is_new = known.series.insert(hash(&name, metric));
+                sources.extend(source.map(str::to_owned));
+                if is_new && !is_first && source.is_none() {
                     metric.set_counter(Counter::default());
                 }
             }
         }
+        known.sources.extend(sources);
     }
+}
+
+fn source(metric: &Metric) -> Option<&str> {
+    metric.get_label().iter().find(|pair| pair.name() == "source").map(LabelPair::value)
 }
 
 fn hash(family: &str, metric: &Metric) -> u64 {
@@ -59,5 +77,7 @@ mod tests {
         metrics.polls.with_label_values(&["acme", "failed"]).inc();
         assert_eq!(polls(), [0.0, 3.0]);
         assert_eq!(polls(), [1.0, 3.0]);
+        metrics.polls.with_label_values(&["beta", "whole"]).inc_by(9);
+        assert_eq!(polls(), [1.0, 3.0, 9.0], "a source brings its past with it");
     }
 }

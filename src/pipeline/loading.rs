@@ -42,6 +42,7 @@ impl<S: Store + 'static> Keeper<S> {
     fn read_state(&mut self) -> Result<State, StoreError> {
         let span = self.span();
         let mut fresh = State::default();
+        fresh.share_series(&self.policy);
         fresh.commit = self.store.load(span, &mut |stored| fresh.restore(stored))?;
         Ok(fresh)
     }

@@ -21,6 +21,10 @@ impl<S: Store + 'static> Keeper<S> {
             adopt();
         })?;
         self.policy = policy;
+        // Counters that were made under another limit are kept as they are.
+        if self.policy.max_series != before.max_series {
+            self.checkpoint();
+        }
         self.committed.notify_one();
         self.show_rules(Some(&before));
         Ok(())

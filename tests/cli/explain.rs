@@ -74,6 +74,9 @@ async fn a_person_learns_why_it_fires_and_why_it_does_not() {
         .await;
 }
 
+/// Stands before the conversion of an example, in a code block of Slack's.
+const NAMED: &str = " · conversion ";
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_script_reads_the_same_and_a_conversion_has_a_life() {
     let slack = FakeSlack::start().await;
@@ -88,9 +91,9 @@ async fn a_script_reads_the_same_and_a_conversion_has_a_life() {
 
     // The message names three conversions.
     let told = || slack.calls().iter().map(|call| call.body.to_string()).collect::<String>();
-    assert!(crate::program::becomes(|| told().contains("conversion `")).await);
+    assert!(crate::program::becomes(|| told().contains(NAMED)).await);
     let told = told();
-    let id = told.split("conversion `").nth(1).and_then(|rest| rest.split('`').next());
+    let id = told.split(NAMED).nth(1).and_then(|rest| rest.split('\\').next());
     let words = format!("--conversion {}", id.expect("it names one"));
     let (code, out, err) = explain(&place, &program, &words).await;
     assert_eq!(code, Some(0), "{err}");

@@ -2,7 +2,7 @@
 //! each of them hears of its end.
 
 use postwatch::domain::notify::{Notice, NoticeReason};
-use postwatch::domain::rules::{Label, Level, Measure, Rule, Severity};
+use postwatch::domain::rules::{Glob, Label, Level, Measure, Rule, Severity};
 use postwatch::domain::turn::News;
 
 use super::world::{HOUR, World, at_least, policy, route, rule, seconds, told};
@@ -259,4 +259,50 @@ fn an_end_in_a_message_made_of_many_batches_reaches_the_fallback() {
     let ended: usize = ends.iter().map(|notice| notice.alerts.len()).sum();
     assert_eq!((ended, ends.iter().all(|notice| notice.is_back)), (15, true));
     assert!(world.state.told_instead.is_empty());
+}
+
+/// `ops` cannot be reached: what `alone` tells has nobody else to go to, what `paged`
+/// tells has `partners`.
+fn one_with_a_fallback_behind_one_without() -> World {
+    let at_least = |least| vec![at_least(Measure::Failures, least)];
+    let rules = vec![rule("alone", 900, at_least(2.0)), rule("paged", 900, at_least(6.0))];
+    let mut policy = policy(rules);
+    let mut paged = route(&["ops"]);
+    paged.matches.insert("rule".to_owned(), vec![Glob("paged".to_owned())]);
+    paged.fallback = vec!["partners".into()];
+    policy.routes.insert(0, paged);
+    let mut world = World::calm(policy);
+    world.failing = vec!["ops".into()];
+    world.fail_many("a", 3);
+    world
+}
+
+#[test]
+fn a_message_that_is_tried_for_a_day_keeps_no_other_from_its_fallback() {
+    for seconds_apart in [10, 600] {
+        let mut world = one_with_a_fallback_behind_one_without();
+        world.pass(seconds_apart);
+        world.fail_many("b", 9);
+        world.pass(240);
+        assert_eq!(delivered(&world), ["partners: first [paged critical]"], "{seconds_apart}");
+        world.failing.clear();
+        world.pass(900);
+        let told: Vec<String> = to(&world, "ops").into_iter().map(told).collect();
+        assert_eq!(told, ["ops: first [alone critical]"]);
+    }
+}
+
+#[test]
+fn a_dead_letter_that_is_sent_again_in_vain_keeps_no_other_from_its_fallback() {
+    let mut world = told_instead();
+    world.failing = vec!["ops".into()];
+    let dead: Vec<u64> = world.state.outbox.keys().copied().collect();
+    world.turn(News::Resend { numbers: &dead });
+    fail_of(&mut world, "b", 2);
+    world.pass(900);
+    let again = to(&world, "partners").split_off(1);
+    assert_eq!(
+        again.into_iter().map(told).collect::<Vec<_>>(),
+        ["partners: new_alerts [failing quiet, failing critical]"]
+    );
 }

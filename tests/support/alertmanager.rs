@@ -26,6 +26,8 @@ impl RealAlertmanager {
         let port = free_port();
         let child = Command::new(program)
             .args(["--config.file=am.yml", "--storage.path=am", "--cluster.listen-address="])
+            // By default it answers no more than eight at once.
+            .arg("--web.get-concurrency=200")
             .arg(format!("--web.listen-address=127.0.0.1:{port}"))
             .current_dir(folder.path())
             .stdout(Stdio::null())

@@ -1,10 +1,12 @@
 //! Notices on their way: begun, taken by their channel, tried again, merged while
 //! they wait, given up, sent again.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::Turn;
-use crate::domain::outgoing::{GivenUp, KeptThread, Outcome, Outgoing, merge, told_instead};
+use crate::domain::outgoing::{
+    GivenUp, KeptThread, MOST_TRIES_BEFORE_FALLBACK, Outcome, Outgoing, merge, told_instead,
+};
 use crate::domain::state::Record;
 
 /// Each was logged and went to its fallback; the newest are kept to be looked at.
@@ -33,6 +35,10 @@ impl Turn<'_> {
                     self.keep_thread(&sent, thread);
                 }
             }
+            // Nobody was told anything, and the channel was not asked.
+            Outcome::Overtaken => {
+                self.state.outbox.remove(&number);
+            }
             Outcome::Failed { retry_after, message, chance, is_answer_lost } => {
                 outgoing.is_in_doubt = is_answer_lost || outgoing.may_have_arrived;
                 outgoing.fail(now, retry_after, message, chance);
@@ -51,28 +57,49 @@ impl Turn<'_> {
     fn hand_over_if_given_up(&mut self, number: u64) {
         let Some(dead) = self.state.outbox.get(&number).cloned() else { return };
         let Some(GivenUp { message, .. }) = dead.given_up.clone() else { return };
-        let is_channel_dead = dead.tries > 1;
-        let receiver = dead.notice.receiver.clone();
-        let mut given_up = vec![dead];
+        self.hand_over(&dead);
+        if dead.tries > 1 {
+            self.hand_over_waiting(&dead.notice.receiver, &message);
+        }
+        self.drop_oldest_dead_letters();
+    }
+
+    /// A message without a fallback is tried for a day. What has one, and waits behind
+    /// it, does not wait with it.
+    pub(super) fn leave_dead_channels(&mut self) {
+        let waiting = self.state.outbox.values().filter(|outgoing| outgoing.given_up.is_none());
+        let dead = waiting.filter(|outgoing| outgoing.tries >= MOST_TRIES_BEFORE_FALLBACK);
+        let dead: BTreeMap<String, String> = dead
+            .map(|dead| (dead.notice.receiver.clone(), dead.trouble.clone().unwrap_or_default()))
+            .collect();
+        for (receiver, message) in dead {
+            self.hand_over_waiting(&receiver, &message);
+        }
+        self.drop_oldest_dead_letters();
+    }
+
+    fn hand_over_waiting(&mut self, receiver: &str, message: &str) {
+        let mut given_up = Vec::new();
         for (&number, waiting) in &mut self.state.outbox {
             let waits_too = waiting.notice.receiver == receiver
                 && waiting.given_up.is_none()
                 && !waiting.fallback.is_empty();
-            if is_channel_dead && waits_too {
-                waiting.give_up(self.now, message.clone());
+            if waits_too {
+                waiting.give_up(self.now, message.to_owned());
                 self.outgoing.insert(number);
                 given_up.push(waiting.clone());
             }
         }
-        for outgoing in given_up {
-            self.note_settled(&outgoing);
-            for fallback in outgoing.for_fallback(self.now) {
-                self.post_instead(fallback);
-            }
-            // Who was its fallback before the rules changed.
-            self.tell_ends(&outgoing, false);
+        given_up.iter().for_each(|outgoing| self.hand_over(outgoing));
+    }
+
+    fn hand_over(&mut self, given_up: &Outgoing) {
+        self.note_settled(given_up);
+        for fallback in given_up.for_fallback(self.now) {
+            self.post_instead(fallback);
         }
-        self.drop_oldest_dead_letters();
+        // Who was its fallback before the rules changed.
+        self.tell_ends(given_up, false);
     }
 
     /// Tells the ends in it to those who were told the beginning in its receiver's place.

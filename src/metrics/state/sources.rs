@@ -1,10 +1,11 @@
 //! The series of each source: its deliveries, hosts, postbacks and coverage.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, HashSet};
 
 use super::known;
 use crate::domain::counters::{Counters, Pair, RECOVERY_BUCKETS};
 use crate::domain::delivery::Ended;
+use crate::domain::dims::DimsId;
 use crate::domain::facts::Facts;
 use crate::domain::policy::{Policy, SourcePolicy};
 use crate::domain::state::{SourceState, State};
@@ -17,11 +18,13 @@ pub fn families(state: &State, policy: &Policy) -> Vec<Family> {
         families.add_counters(name, &source.facts.counters);
         families.add_open(name, &source.facts);
         let counters = &source.facts.counters;
-        let mut room = counters.most_series.saturating_sub(counters.series());
+        let mut room =
+            Room { left: counters.most_series.saturating_sub(counters.series()), dropped: 0 };
         if let Some(policy) = policy.source(name) {
             families.add_postbacks(policy, source, &mut room);
         }
         families.add_names(name, &source.facts, &mut room);
+        families.dropped.add(&[name], (counters.dropped_series() + room.dropped) as f64);
         families.gap.add(&[name], source.facts.gap().as_secs() as f64);
         if let Some(at) = source.facts.watermark {
             families.watermark.add(&[name], at.0 as f64);
@@ -149,7 +152,6 @@ impl Families {
             let host = host.as_deref().unwrap_or(OTHER);
             self.hosts.add(&[source, host, &reason.to_string()], *count as f64);
         }
-        self.dropped.add(&[source], counters.dropped_series() as f64);
         for how in Ended::ALL {
             let count = counters.ended.get(&how).copied().unwrap_or_default();
             self.ended.add(&[source, how.as_str()], count as f64);
@@ -187,38 +189,30 @@ impl Families {
     }
 
     /// As many as there is `room` for: a name that is missing joins nothing.
-    fn add_names(&mut self, source: &str, facts: &Facts, room: &mut usize) {
-        let families = [
-            (&mut self.offers, &facts.offer_names),
-            (&mut self.affiliates, &facts.affiliate_names),
-        ];
-        for (family, names) in families {
+    fn add_names(&mut self, source: &str, facts: &Facts, room: &mut Room) {
+        let offers = (&mut self.offers, &facts.offer_names);
+        for (family, names) in [offers, (&mut self.affiliates, &facts.affiliate_names)] {
             let names: BTreeMap<_, _> = names.iter().collect();
-            for (id, name) in names.into_iter().take(*room) {
+            for (id, name) in names.into_iter().filter(|_| room.take(1)) {
                 family.add(&[source, &id.to_string(), name], 1.0);
-                *room -= 1;
             }
         }
     }
 
     /// Of those without room the longest row counts, and whether all are active.
-    fn add_postbacks(&mut self, policy: &SourcePolicy, source: &SourceState, room: &mut usize) {
+    fn add_postbacks(&mut self, policy: &SourcePolicy, source: &SourceState, room: &mut Room) {
         let mut other: Option<(bool, f64)> = None;
         for postback in failed_postbacks(&source.facts) {
             let is_active = source.facts.is_active(postback);
             let streak = source.windows.as_ref().map(|windows| {
                 windows.streaks.of(&source.facts, policy, postback, windows.at).least
             });
-            match room.checked_sub(2) {
-                Some(left) => {
-                    *room = left;
-                    self.add_postback(&policy.name, &postback.to_string(), is_active, streak);
-                }
-                None => {
-                    let (all_active, longest) = other.unwrap_or((true, 0.0));
-                    let longest = longest.max(streak.unwrap_or_default());
-                    other = Some((all_active && is_active, longest));
-                }
+            if room.take(2) {
+                self.add_postback(&policy.name, &postback.to_string(), is_active, streak);
+            } else {
+                let (are_active, longest) = other.unwrap_or((true, 0.0));
+                let longest = longest.max(streak.unwrap_or_default());
+                other = Some((are_active && is_active, longest));
             }
         }
         if let Some((are_active, longest)) = other {
@@ -234,6 +228,23 @@ impl Families {
     }
 }
 
+/// What is left of a source's series, and what came when nothing was.
+struct Room {
+    left: usize,
+    dropped: usize,
+}
+
+impl Room {
+    fn take(&mut self, series: usize) -> bool {
+        let left = self.left.checked_sub(series);
+        match left {
+            Some(left) => self.left = left,
+            None => self.dropped += series,
+        }
+        left.is_some()
+    }
+}
+
 /// Where what has no series of its own is gathered.
 const OTHER: &str = "other";
 
@@ -245,12 +256,15 @@ fn shown(pair: Pair) -> [String; 2] {
     }
 }
 
-fn failed_postbacks(facts: &Facts) -> BTreeSet<u64> {
+/// In the order in which they first failed: what comes later takes nobody's room.
+fn failed_postbacks(facts: &Facts) -> Vec<u64> {
     // Marks, not a set, inside the walk: there may be a million deliveries.
     let mut has_failed = vec![false; facts.dims.len()];
     for delivery in facts.deliveries.iter() {
         has_failed[delivery.dims.0 as usize] = true;
     }
     let ids = (0u32..).zip(has_failed).filter(|&(_, has_failed)| has_failed);
-    ids.map(|(id, _)| facts.dims.get(crate::domain::dims::DimsId(id)).postback).collect()
+    let postbacks = ids.map(|(id, _)| facts.dims.get(DimsId(id)).postback);
+    let mut seen = HashSet::new();
+    postbacks.filter(|&postback| seen.insert(postback)).collect()
 }

@@ -64,7 +64,7 @@ impl World {
         }
         let is_alertmanager = self.alertmanagers.contains(receiver);
         let Some((notice, thread)) = handed(&self.state, outgoing, is_alertmanager) else {
-            return Outcome::Sent { thread: None };
+            return Outcome::Overtaken;
         };
         let thread = match is_alertmanager {
             true => self.tell_alertmanager(&notice, thread.as_ref()),
