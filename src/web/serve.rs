@@ -112,9 +112,10 @@ async fn attend(
     let answering = service_fn(move |request: Request<Incoming>| {
         let mut request = request.map(Body::new);
         request.extensions_mut().insert(Peer(peer.ip()));
+        request.extensions_mut().insert(held.clone());
         let (answer, seat) = (router.call(request), held.clone());
         async move {
-            seat.is_busy();
+            seat.is_asked();
             let answer: Result<Response, Infallible> = answer.await;
             seat.is_idle();
             answer

@@ -57,3 +57,21 @@ async fn a_client_that_never_ends_its_headers_is_let_go() {
         is_closed(&mut client(&served, sent).await).await;
     }
 }
+
+#[tokio::test]
+async fn clients_that_never_send_their_bodies_keep_nobody_out() {
+    let limits = Limits { connections: 8, headers_within: PATIENT, stalls_after: PATIENT };
+    let served = serve_seats(limits).await;
+    let asks = "GET /healthz HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n\
+                Expect: 100-continue\r\n\r\n";
+    let mut waiting = Vec::new();
+    for _ in 0..8 {
+        let mut stream = client(&served, asks).await;
+        let mut told = [0; 12];
+        stream.read_exact(&mut told).await.expect("it asks for the body");
+        assert_eq!(&told, b"HTTP/1.1 100");
+        waiting.push(stream);
+    }
+    let answer = served.send("GET /healthz HTTP/1.1\r\nHost: localhost", "").await;
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+}
