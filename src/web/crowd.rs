@@ -97,10 +97,6 @@ impl Seat {
         *self.place() = Place { idle_since: Some(turn), changed_at: Instant::now() };
     }
 
-    pub fn was_busy(&self) -> bool {
-        self.place().idle_since.is_none()
-    }
-
     /// Waits until somebody else gets the seat.
     pub async fn is_taken(&self) {
         self.taken.notified().await;

@@ -134,8 +134,7 @@ async fn attend(
         () = seat.stalls(limits.stalls_after) => return,
         () = stopped => {}
     }
-    if seat.was_busy() {
-        connection.as_mut().graceful_shutdown();
-        connection.await.ok();
-    }
+    // An idle one ends at once; an answer that has begun goes out to its end.
+    connection.as_mut().graceful_shutdown();
+    connection.await.ok();
 }

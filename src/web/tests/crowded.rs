@@ -1,7 +1,8 @@
 //! Clients that are slow, idle or many.
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::oneshot;
 
 use super::served::{Served, serve_within};
 use super::*;
@@ -74,4 +75,37 @@ async fn clients_that_never_send_their_bodies_keep_nobody_out() {
     }
     let answer = served.send("GET /healthz HTTP/1.1\r\nHost: localhost", "").await;
     assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+}
+
+/// Serves these routes until it is told to stop: where, and its end.
+async fn serve_routes(
+    routes: Router,
+    connections: usize,
+) -> (std::net::SocketAddr, oneshot::Sender<()>, tokio::task::JoinHandle<()>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port is free");
+    let address = listener.local_addr().expect("it is bound");
+    let limits = Limits { connections, headers_within: PATIENT, stalls_after: PATIENT };
+    let (stop, stopped) = oneshot::channel::<()>();
+    let stopped = async move { drop(stopped.await) };
+    let routes = routes.layer(middleware::from_fn(body::taken_in));
+    let serving = tokio::spawn(serve(listener, routes, limits, stopped));
+    (address, stop, serving)
+}
+
+#[tokio::test]
+async fn an_answer_that_has_begun_is_sent_whole_when_the_service_stops() {
+    const LONG: usize = 32 << 20;
+    let long = get(async || "x".repeat(LONG));
+    let (address, stop, serving) = serve_routes(Router::new().route("/", long), 8).await;
+    let mut idle = TcpStream::connect(address).await.expect("it listens");
+    let mut reader = TcpStream::connect(address).await.expect("it listens");
+    reader.write_all(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n").await.expect("it reads");
+    let mut answer = vec![0; 12];
+    reader.read_exact(&mut answer).await.expect("it answers");
+    assert_eq!(answer, b"HTTP/1.1 200");
+    stop.send(()).expect("it serves");
+    is_closed(&mut idle).await;
+    reader.read_to_end(&mut answer).await.expect("it goes on");
+    assert!(answer.len() > LONG, "cut after {} bytes", answer.len());
+    serving.await.expect("it ends");
 }
