@@ -16,6 +16,7 @@ use hyper::server::conn::http1;
 use hyper::service::{Service as _, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
+use prometheus::IntCounter;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -60,11 +61,12 @@ impl Limits {
 pub struct Peer(pub IpAddr);
 
 /// Serves until `stop` comes, and then for as long as answers are under way,
-/// but not longer than two seconds.
+/// but not longer than two seconds. Counts whom it has no seat for.
 pub async fn serve(
     listener: TcpListener,
     router: Router,
     limits: Limits,
+    turned_away: IntCounter,
     stop: impl Future<Output = ()> + Send + 'static,
 ) {
     let (told, stopping) = watch::channel(false);
@@ -85,7 +87,7 @@ pub async fn serve(
                 connections.spawn(attending);
             }
             // Everybody is being answered: this one may come again.
-            (Ok(_), None) => {}
+            (Ok(_), None) => turned_away.inc(),
             (Err(error), _) => {
                 tracing::debug!(%error, "a connection was not accepted");
                 tokio::time::sleep(BREATH).await;
