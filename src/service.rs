@@ -103,7 +103,9 @@ impl Service {
             door: Door::new(said),
         };
         let (router, limits) = (web::router(web), Limits::of_this_process());
-        let web = tokio::spawn(web::serve(listener, router, limits, stopped(stopping.clone())));
+        let turned_away = metrics.limits_reached.with_label_values(&["", "connection"]);
+        let stopped = stopped(stopping.clone());
+        let web = tokio::spawn(web::serve(listener, router, limits, turned_away, stopped));
         tokio::spawn(tick(keeper.clone(), clock));
         tokio::spawn(heartbeat::run(view.clone(), told, clock, metrics.clone()));
         let outbox = Outbox {

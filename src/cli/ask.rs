@@ -4,6 +4,8 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
+use reqwest::header::LOCATION;
+use reqwest::redirect::Policy;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -73,8 +75,10 @@ impl ServiceArgs {
                 "no postwatch answers at {url}: {why}; is it running? --url names another address"
             ))
         };
-        let client = reqwest::Client::builder().timeout(ANSWERS_WITHIN).no_proxy().build();
-        let mut request = client.map_err(silent)?.request(method, url);
+        // A redirect would make a read of a wish, and show the token elsewhere.
+        let client = reqwest::Client::builder().redirect(Policy::none()).no_proxy();
+        let client = client.timeout(ANSWERS_WITHIN).build().map_err(silent)?;
+        let mut request = client.request(method, url);
         if let Some(body) = body {
             request = request.json(body);
         }
@@ -84,6 +88,9 @@ impl ServiceArgs {
         }
         let answer = request.send().await.map_err(silent)?;
         let status = answer.status();
+        if status.is_redirection() {
+            return Err(self.sent_on(&answer));
+        }
         let body = answer.text().await.map_err(silent)?;
         if status.is_success() {
             return Ok(body);
@@ -112,8 +119,22 @@ impl ServiceArgs {
         Ok(Some(token.trim().to_owned()).filter(|token| !token.is_empty()))
     }
 
+    fn sent_on(&self, answer: &reqwest::Response) -> Failed {
+        let location = answer.headers().get(LOCATION).and_then(|value| value.to_str().ok());
+        let target = location.and_then(|location| answer.url().join(location).ok());
+        let whither = target.map_or_else(
+            || "nowhere".to_owned(),
+            |target| format!("to {}{}", without_secrets(&target), target.path()),
+        );
+        let (url, status) = (without_secrets(&self.url), answer.status().as_u16());
+        Failed::Silent(format!(
+            "no postwatch answers at {url}: it sends {whither} ({status}), and no redirect is \
+             followed; --url names the address of postwatch itself"
+        ))
+    }
+
     fn which_token(&self, was_shown: bool) -> String {
-        let url = &self.url;
+        let url = without_secrets(&self.url);
         match (&self.token_file, was_shown) {
             (_, false) => format!(
                 "the postwatch at {url} asks for its token: set {TOKEN} to auth_token of its rules \

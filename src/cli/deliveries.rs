@@ -7,7 +7,7 @@ use std::process::ExitCode;
 
 use reqwest::Method;
 
-use super::ask::{Failed, ServiceArgs};
+use super::ask::{Failed, ServiceArgs, read};
 use super::table::table;
 use crate::domain::search::{DeliveryFound, Found};
 
@@ -58,7 +58,7 @@ pub async fn run(args: &DeliveriesArgs) -> anyhow::Result<ExitCode> {
         Ok(body) => body,
         Err(failed) => return Ok(failed.end("deliveries")),
     };
-    let shown = if args.json { body + "\n" } else { text(&serde_json::from_str(&body)?) };
+    let shown = if args.json { body + "\n" } else { text(&read(&body)?) };
     std::io::stdout().write_all(shown.as_bytes())?;
     Ok(ExitCode::SUCCESS)
 }

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use clap::Subcommand;
 use reqwest::Method;
+use serde::Deserialize;
 use serde_json::json;
 
 use super::ask::{self, Failed, ServiceArgs};
@@ -95,6 +96,12 @@ struct ExpireArgs {
     service: ServiceArgs,
 }
 
+#[derive(Deserialize)]
+struct Added {
+    #[serde(rename = "silenceID")]
+    id: String,
+}
+
 fn duration(text: &str) -> Result<Duration, String> {
     parse_duration(text).map_err(|(message, fix)| format!("{message}; {fix}"))
 }
@@ -125,10 +132,9 @@ async fn add(args: &AddArgs) -> anyhow::Result<ExitCode> {
     if args.dry_run {
         return Ok(ExitCode::SUCCESS);
     }
-    match post(args, now, ends_at).await {
-        Ok(body) => {
-            let answer: serde_json::Value = ask::read(&body)?;
-            println!("{}", answer["silenceID"].as_str().unwrap_or_default());
+    match post(args, now, ends_at).await.and_then(|body| id_of(&body)) {
+        Ok(id) => {
+            println!("{id}");
             Ok(ExitCode::SUCCESS)
         }
         Err(failed) => Ok(failed.end("silence add")),
@@ -153,6 +159,14 @@ async fn post(
         "comment": args.comment,
     });
     args.service.ask(Method::POST, "/api/v2/silences", &[], Some(&silence)).await
+}
+
+/// What the silence is called from now on. An answer without it comes from something else.
+fn id_of(answer: &str) -> Result<String, Failed> {
+    let added: Option<Added> = ask::read(answer).ok().filter(|added: &Added| !added.id.is_empty());
+    let nothing = "the answer names no silence, so that none was set: is that a postwatch? --url \
+                   names another address";
+    added.map(|added| added.id).ok_or_else(|| Failed::Silent(nothing.to_owned()))
 }
 
 async fn list(args: &ListArgs) -> anyhow::Result<ExitCode> {

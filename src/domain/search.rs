@@ -25,6 +25,9 @@ pub use postbacks::{PostbackFound, Row, postbacks};
 pub const LIMITS: RangeInclusive<usize> = 1..=500;
 const USUAL_LIMIT: usize = 100;
 
+/// Pairs of one question: each is held against all that is known.
+pub const MOST_PAIRS: usize = 100;
+
 const FAILING: &str = "failing";
 
 /// One page of what was found.
@@ -65,6 +68,10 @@ pub enum Unclear {
         name: String,
         wanted: String,
     },
+    /// More than [`MOST_PAIRS`] at once.
+    TooMuch {
+        pairs: usize,
+    },
 }
 
 impl fmt::Display for Unclear {
@@ -72,6 +79,11 @@ impl fmt::Display for Unclear {
         match self {
             Unclear::Key { name, .. } => write!(f, "there is no key `{name}`"),
             Unclear::Value { name, wanted } => write!(f, "`{name}` has to be {wanted}"),
+            Unclear::TooMuch { pairs } => write!(
+                f,
+                "it names {pairs} keys and values; at most {MOST_PAIRS} are taken at once: ask \
+                 several times"
+            ),
         }
     }
 }
@@ -83,7 +95,7 @@ impl Search {
     /// What these pairs ask for, among deliveries.
     ///
     /// # Errors
-    /// The first pair that means nothing.
+    /// The first pair that means nothing, or too many of them.
     pub fn for_deliveries(pairs: &[(String, String)]) -> Result<Search, Unclear> {
         Search::read(pairs, &OF_DELIVERIES)
     }
@@ -91,12 +103,15 @@ impl Search {
     /// The same among postbacks.
     ///
     /// # Errors
-    /// The first pair that means nothing.
+    /// The first pair that means nothing, or too many of them.
     pub fn for_postbacks(pairs: &[(String, String)]) -> Result<Search, Unclear> {
         Search::read(pairs, &[])
     }
 
     fn read(pairs: &[(String, String)], also: &[&'static str]) -> Result<Search, Unclear> {
+        if pairs.len() > MOST_PAIRS {
+            return Err(Unclear::TooMuch { pairs: pairs.len() });
+        }
         let mut search = Search::default();
         for (name, value) in pairs {
             let label = Label::ALL.into_iter().find(|label| label.as_str() == name);

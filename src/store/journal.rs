@@ -5,6 +5,7 @@
 //! are found through the index in memory. What is small and few has keys of its
 //! own. Blocks stay under 8 kB: sled moves larger values to files of their own.
 
+use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -135,10 +136,34 @@ pub fn text_key(commit: u64, number: u32) -> Vec<u8> {
     key
 }
 
-/// Finds a delivery's text in a block.
-pub fn find_text(bytes: &[u8], identity: Identity) -> Result<Option<DeliveryText>, StoreError> {
-    let texts: Vec<DeliveryText> = decode("a block of texts", &unpack(bytes)?)?;
-    Ok(texts.into_iter().find(|text| text.identity == identity))
+/// Finds deliveries' texts by commit and identity, in the order in which they are wanted.
+/// `blocks` are those of a commit: each is unpacked once, whoever is wanted of it.
+pub fn find_texts<B: AsRef<[u8]>, Blocks: Iterator<Item = Result<B, StoreError>>>(
+    wanted: &[(u64, Identity)],
+    blocks: impl Fn(u64) -> Blocks,
+) -> Result<Vec<Option<DeliveryText>>, StoreError> {
+    let mut commits: BTreeMap<u64, HashMap<Identity, Vec<usize>>> = BTreeMap::new();
+    for (place, &(commit, identity)) in wanted.iter().enumerate() {
+        commits.entry(commit).or_default().entry(identity).or_default().push(place);
+    }
+    let mut found = vec![None; wanted.len()];
+    for (commit, mut missing) in commits {
+        let mut blocks = blocks(commit);
+        while !missing.is_empty()
+            && let Some(block) = blocks.next()
+        {
+            for text in read_texts(block?.as_ref())? {
+                for place in missing.remove(&text.identity).unwrap_or_default() {
+                    found[place] = Some(text.clone());
+                }
+            }
+        }
+    }
+    Ok(found)
+}
+
+fn read_texts(bytes: &[u8]) -> Result<Vec<DeliveryText>, StoreError> {
+    decode("a block of texts", &unpack(bytes)?)
 }
 
 pub fn read_record(bytes: &[u8]) -> Result<Record, StoreError> {
@@ -217,4 +242,52 @@ fn is_removal(record: &Record) -> bool {
             | Record::Silence { silence: None, .. }
             | Record::ToldInstead { fired_at: None, .. }
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use super::*;
+
+    fn text(commit: u64, place: u64) -> DeliveryText {
+        DeliveryText {
+            identity: Identity(u128::from(place)),
+            conversion_id: format!("{commit}-{place}"),
+            transaction_id: String::new(),
+            payload: "p".repeat(400),
+            debug_information: String::new(),
+        }
+    }
+
+    /// The blocks of texts of a commit with a thousand deliveries.
+    fn blocks_of(commit: u64) -> Vec<Vec<u8>> {
+        let texts: Vec<DeliveryText> = (0..1_000).map(|place| text(commit, place)).collect();
+        blocks(&texts, UNPACKED_BLOCK).iter().map(|block| pack(&encode(block))).collect()
+    }
+
+    #[test]
+    fn a_page_of_texts_unpacks_each_block_once() {
+        let stored = [blocks_of(1), blocks_of(2)];
+        let unpacked = Cell::new(0);
+        let blocks = |commit: u64| {
+            let of_it = stored.get(commit as usize - 1).into_iter().flatten();
+            of_it.inspect(|_| unpacked.set(unpacked.get() + 1)).map(Ok)
+        };
+        let find = |wanted: &[(u64, u128)]| {
+            let wanted: Vec<_> = wanted.iter().map(|&(at, place)| (at, Identity(place))).collect();
+            let found = find_texts(&wanted, blocks).expect("the blocks are whole");
+            found.into_iter().map(|text| text.map(|text| text.conversion_id)).collect::<Vec<_>>()
+        };
+        let page: Vec<(u64, u128)> =
+            (0..1_000).rev().flat_map(|place| [(2, place), (1, place)]).collect();
+        let expected = page.iter().map(|(commit, place)| Some(format!("{commit}-{place}")));
+        assert_eq!(find(&page), expected.collect::<Vec<_>>());
+        assert_eq!(unpacked.get(), stored.iter().map(Vec::len).sum::<usize>());
+        unpacked.set(0);
+        let some = [(1, 0), (3, 0), (1, 5_000), (1, 0), (2, 0)];
+        let [first, other] = ["1-0", "2-0"].map(|id| Some(id.to_owned()));
+        assert_eq!(find(&some), [first.clone(), None, None, first, other]);
+        assert_eq!(unpacked.get(), stored[0].len() + 1, "it stops where all are found");
+    }
 }

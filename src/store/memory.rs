@@ -67,17 +67,11 @@ impl Store for MemoryStore {
 
     fn read(&self, wanted: &[(u64, Identity)]) -> Result<Vec<Option<DeliveryText>>, StoreError> {
         let keys = self.keys();
-        let find = |&(commit, identity): &(u64, Identity)| {
-            let blocks =
-                keys.range(journal::text_key(commit, 0)..=journal::text_key(commit, u32::MAX));
-            for (_, block) in blocks {
-                if let Some(text) = journal::find_text(block, identity)? {
-                    return Ok(Some(text));
-                }
-            }
-            Ok(None)
+        let blocks = |commit| {
+            let of_it = journal::text_key(commit, 0)..=journal::text_key(commit, u32::MAX);
+            keys.range(of_it).map(|(_, block)| Ok(block))
         };
-        wanted.iter().map(find).collect()
+        journal::find_texts(wanted, blocks)
     }
 
     fn prune(&mut self, retain: Duration) -> Result<(), StoreError> {

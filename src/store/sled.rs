@@ -280,17 +280,12 @@ impl Store for SledStore {
 
     fn read(&self, wanted: &[(u64, Identity)]) -> Result<Vec<Option<DeliveryText>>, StoreError> {
         let db = &self.opened()?.db;
-        let find = |&(commit, identity): &(u64, Identity)| {
-            let first = journal::text_key(commit, 0);
-            for block in db.range(first..=journal::text_key(commit, u32::MAX)) {
-                let (_, block) = block.map_err(|error| explain(&self.folder, &error))?;
-                if let Some(text) = journal::find_text(&block, identity)? {
-                    return Ok(Some(text));
-                }
-            }
-            Ok(None)
+        let blocks = |commit| {
+            let keys = journal::text_key(commit, 0)..=journal::text_key(commit, u32::MAX);
+            let blocks = db.range(keys).values();
+            blocks.map(|block| block.map_err(|error| explain(&self.folder, &error)))
         };
-        guarded(|| wanted.iter().map(find).collect())
+        guarded(|| journal::find_texts(wanted, blocks))
             .unwrap_or_else(|why| Err(self.folder.damaged(&why)))
     }
 

@@ -115,7 +115,7 @@ impl Door {
         if token.is(shown) {
             return Ok(());
         }
-        self.guesses.note(asker, now);
+        self.guesses.note(asker, shown, now);
         Err(Denied::Wrong)
     }
 

@@ -1,5 +1,6 @@
 //! Bodies within limits: a client that sends too much, or too slowly, holds nobody up.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::{Body, to_bytes};
@@ -8,13 +9,15 @@ use axum::http::StatusCode;
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
+use super::crowd::Seat;
 use super::problem::{Nothing, Problem};
 
 /// A silence is some hundred bytes.
 const LARGEST: usize = 64 << 10;
 const READ_WITHIN: Duration = Duration::from_secs(10);
 
-/// Takes in the whole body before anybody looks at the request.
+/// Takes in the whole body before anybody looks at the request. Only then does its client
+/// have a seat that nobody takes.
 pub async fn taken_in(request: Request, next: Next) -> Response {
     let (parts, body) = request.into_parts();
     let body = match tokio::time::timeout(READ_WITHIN, to_bytes(body, LARGEST)).await {
@@ -22,6 +25,9 @@ pub async fn taken_in(request: Request, next: Next) -> Response {
         Ok(Err(_)) => return too_large().into_response(),
         Err(_) => return too_slow().into_response(),
     };
+    if let Some(seat) = parts.extensions.get::<Arc<Seat>>() {
+        seat.is_busy();
+    }
     next.run(Request::from_parts(parts, Body::from(body))).await
 }
 

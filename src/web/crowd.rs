@@ -70,6 +70,12 @@ impl Inside {
 }
 
 impl Seat {
+    /// A request began. Until it is here whole, its client may let it wait for ever: the
+    /// seat stays one that others get.
+    pub fn is_asked(&self) {
+        self.place().changed_at = Instant::now();
+    }
+
     /// A request came whole: nobody takes the seat.
     pub fn is_busy(&self) {
         let idle_since = self.place().idle_since;
@@ -81,12 +87,14 @@ impl Seat {
 
     /// It was answered.
     pub fn is_idle(&self) {
-        let turn = self.crowd.inside().waits(&self.taken);
+        let idle_since = self.place().idle_since;
+        let mut inside = self.crowd.inside();
+        if let Some(turn) = idle_since {
+            inside.idle.remove(&turn);
+        }
+        let turn = inside.waits(&self.taken);
+        drop(inside);
         *self.place() = Place { idle_since: Some(turn), changed_at: Instant::now() };
-    }
-
-    pub fn was_busy(&self) -> bool {
-        self.place().idle_since.is_none()
     }
 
     /// Waits until somebody else gets the seat.
@@ -146,6 +154,19 @@ mod tests {
         assert!(crowd.seat().is_none(), "everybody is busy");
         drop((seats, fourth));
         assert!(crowd.seat().is_some());
+    }
+
+    #[test]
+    fn who_was_answered_before_it_asked_whole_waits_once() {
+        let crowd = Arc::new(Crowd::new(2));
+        let seats: Vec<Seat> = (0..2).filter_map(|_| crowd.seat()).collect();
+        seats[0].is_asked();
+        seats[0].is_idle();
+        let third = crowd.seat().expect("the second has been idle longest");
+        assert_eq!(seats.iter().map(is_taken).collect::<Vec<_>>(), [false, true]);
+        seats[0].is_busy();
+        third.is_busy();
+        assert!(crowd.seat().is_none(), "everybody is busy");
     }
 
     #[tokio::test(start_paused = true)]

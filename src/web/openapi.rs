@@ -30,6 +30,9 @@ const ALWAYS: [(u16, &str); 7] = [
     (503, "The store is in trouble, or the service is stopping"),
 ];
 
+const UNCLEAR: &str =
+    "A key or a value means nothing, or there are more than 100 of them: ask several times";
+
 /// The document, as it is for whoever asks now.
 pub async fn show(Shared(web): Shared<Web>) -> Json<Value> {
     Json(document(web.door.asks_for_a_token()))
@@ -85,7 +88,7 @@ fn paths(shapes: &mut SchemaGenerator) -> Value {
             "Deliveries that failed within the look-back, the latest first, each with its whole life",
             &of_deliveries(),
             answers::<Found<DeliveryFound>>(shapes),
-            &[(400, "A key or a value means nothing")],
+            &[(400, UNCLEAR)],
         ) },
         "/api/v1/explain": { "get": does(
             "Why a rule's alerts fire or do not; or what became of a conversion",
@@ -110,7 +113,7 @@ fn paths(shapes: &mut SchemaGenerator) -> Value {
             "Postbacks with a failure in the look-back, and how near each is to being switched off; by source and number",
             &of_postbacks(),
             answers::<Found<PostbackFound>>(shapes),
-            &[(400, "A key or a value means nothing")],
+            &[(400, UNCLEAR)],
         ) },
         "/api/v1/reload": { "post": does(
             "Reads the rules file again: all of it is taken up, or nothing",

@@ -16,6 +16,7 @@ use hyper::server::conn::http1;
 use hyper::service::{Service as _, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
+use prometheus::IntCounter;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -60,11 +61,12 @@ impl Limits {
 pub struct Peer(pub IpAddr);
 
 /// Serves until `stop` comes, and then for as long as answers are under way,
-/// but not longer than two seconds.
+/// but not longer than two seconds. Counts whom it has no seat for.
 pub async fn serve(
     listener: TcpListener,
     router: Router,
     limits: Limits,
+    turned_away: IntCounter,
     stop: impl Future<Output = ()> + Send + 'static,
 ) {
     let (told, stopping) = watch::channel(false);
@@ -85,7 +87,7 @@ pub async fn serve(
                 connections.spawn(attending);
             }
             // Everybody is being answered: this one may come again.
-            (Ok(_), None) => {}
+            (Ok(_), None) => turned_away.inc(),
             (Err(error), _) => {
                 tracing::debug!(%error, "a connection was not accepted");
                 tokio::time::sleep(BREATH).await;
@@ -112,9 +114,10 @@ async fn attend(
     let answering = service_fn(move |request: Request<Incoming>| {
         let mut request = request.map(Body::new);
         request.extensions_mut().insert(Peer(peer.ip()));
+        request.extensions_mut().insert(held.clone());
         let (answer, seat) = (router.call(request), held.clone());
         async move {
-            seat.is_busy();
+            seat.is_asked();
             let answer: Result<Response, Infallible> = answer.await;
             seat.is_idle();
             answer
@@ -133,8 +136,7 @@ async fn attend(
         () = seat.stalls(limits.stalls_after) => return,
         () = stopped => {}
     }
-    if seat.was_busy() {
-        connection.as_mut().graceful_shutdown();
-        connection.await.ok();
-    }
+    // An idle one ends at once; an answer that has begun goes out to its end.
+    connection.as_mut().graceful_shutdown();
+    connection.await.ok();
 }

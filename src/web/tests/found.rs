@@ -75,6 +75,11 @@ fn a_key_or_a_value_that_means_nothing_is_refused() {
     }
     let state = Search::for_postbacks(&[("state".to_owned(), "failing".to_owned())]);
     assert!(state.is_err(), "postbacks have none");
+    for count in [100, 101] {
+        let pairs = vec![("affiliate".to_owned(), "7".to_owned()); count];
+        let is_taken = Search::for_deliveries(&pairs).is_ok();
+        assert_eq!((is_taken, Search::for_postbacks(&pairs).is_ok()), (count == 100, count == 100));
+    }
     let policy = policy();
     for cursor in ["", "x", "1-", "-", "1-x"] {
         let search = search(&[("cursor", cursor)]);

@@ -48,7 +48,8 @@ pub async fn serve_within(is_loopback: bool, access: AccessConfig, limits: Limit
     };
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port is free");
     let address = listener.local_addr().expect("it is bound");
-    tokio::spawn(serve(listener, router(web), limits, std::future::pending()));
+    let turned_away = web.metrics.limits_reached.with_label_values(&["", "connection"]);
+    tokio::spawn(serve(listener, router(web), limits, turned_away, std::future::pending()));
     Served { address, access: rule, keeper, scope }
 }
 
