@@ -104,12 +104,14 @@ const { affiliate, host } = failing.labels;
   assert.match(opened, /true/);
   await page.locator("#id").pressSequentially("half an id");
   const top = () => page.locator("#id").evaluate((input) => input.getBoundingClientRect().top);
+  // What is missing above comes back with the renewal.
+  await page.evaluate(() => document.querySelector("article.alert").remove());
   const before = await top();
   await renew(page);
   assert.equal(await page.locator("#id").inputValue(), "half an id");
   assert.equal(await page.evaluate(() => document.activeElement.id), "id");
   assert.equal(await isOpen(), opened);
-  assert.ok(Math.abs((await top()) - before) < 40, `it moved from ${before} to ${await top()}`);
+  assert.ok(Math.abs((await top()) - before) < 3, `it moved from ${before} to ${await top()}`);
   pass("what was typed, focused and opened outlives a renewal");
   await page.context().setOffline(true);
   await page.evaluate(() => document.dispatchEvent(new Event("visibilitychange")));

@@ -52,15 +52,20 @@ function changeChildren(here, fresh) {
   }
 }
 
+// Where the reader is: at what has the focus, else below what sticks to the top.
+function looksAt() {
+  const { activeElement } = document, place = activeElement.getBoundingClientRect();
+  const isSeen = activeElement !== document.body && place.bottom > 0 && place.top < innerHeight;
+  return isSeen ? activeElement : document.elementFromPoint(innerWidth / 2, 90);
+}
+
 // What the reader looks at stays where it is, whatever grows above it.
 function holdingStill(act) {
-  const looksAt = [...document.querySelectorAll("[data-key], section")]
-    .find((element) => element.getBoundingClientRect().bottom > 0);
-  const before = looksAt?.getBoundingClientRect().top;
-  const focused = document.activeElement;
+  const focused = document.activeElement, seen = scrollY > 0 ? looksAt() : null;
+  const before = seen?.getBoundingClientRect().top;
   act();
-  if (focused?.isConnected && document.activeElement !== focused) focused.focus({ preventScroll: true });
-  if (looksAt?.isConnected && scrollY > 0) scrollBy({ top: looksAt.getBoundingClientRect().top - before, behavior: "instant" });
+  if (focused.isConnected && document.activeElement !== focused) focused.focus({ preventScroll: true });
+  if (seen?.isConnected) scrollBy({ top: seen.getBoundingClientRect().top - before, behavior: "instant" });
 }
 
 function say(text) {
