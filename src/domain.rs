@@ -25,6 +25,7 @@ pub mod ingest;
 
 pub mod window;
 
+pub mod bars;
 pub mod rules;
 pub mod search;
 

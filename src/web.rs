@@ -8,7 +8,7 @@ use axum::Router;
 use axum::extract::State as Shared;
 use axum::http::{StatusCode, header};
 use axum::middleware;
-use axum::response::{Html, IntoResponse, Response};
+use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, get, post};
 use prometheus::TextEncoder;
 use prometheus::proto::MetricFamily;
@@ -29,6 +29,7 @@ mod headers;
 mod openapi;
 mod outbox;
 mod page;
+mod pages;
 mod problem;
 mod ready;
 mod reload;
@@ -75,7 +76,9 @@ pub fn router(web: Web) -> Router {
     Router::new()
         .merge(known)
         .merge(of(told_always()))
-        .route("/", get(page_))
+        .route("/", get(pages::status))
+        .route("/alerts/{name}", get(pages::alert))
+        .route("/deliveries", get(pages::deliveries))
         .route("/metrics", get(metrics))
         .route("/healthz", get(async || "ok\n"))
         .route("/readyz", get(readyz))
@@ -114,19 +117,6 @@ fn told_always() -> Api {
         ("/api/v1/outbox/resend", post(outbox::resend)),
         ("/api/v1/reload", post(reload::reload)),
     ]
-}
-
-async fn page_(Shared(web): Shared<Web>) -> Response {
-    let built = build(web, |web| {
-        let state = web.view.state();
-        let refusal = web.reloads.refused.borrow().clone();
-        let (policy, store) = (web.view.policy(), web.view.store());
-        page::page(web.clock.now(), &policy, &state, &store, refusal.as_deref())
-    });
-    match built.await {
-        Some(page) => Html(page.into_string()).into_response(),
-        None => broken(),
-    }
 }
 
 async fn metrics(Shared(web): Shared<Web>) -> Response {

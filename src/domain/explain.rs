@@ -21,7 +21,7 @@ pub use delivery::{
     Conversion, DeliveryLife, GroupOfDelivery, Which, deliveries_of, explain_deliveries, life_of,
 };
 pub use groups::explain_rule;
-pub use messages::Desk;
+pub use messages::{Desk, name as alert_name};
 pub use standing::{
     AlertStanding, SilenceStanding, Standing, receivers, silences, standing, standing_alerts,
 };

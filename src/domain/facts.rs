@@ -293,6 +293,14 @@ impl Facts {
         self.coverage.keys().filter(|scope| !scopes.contains(scope)).copied().collect()
     }
 
+    /// The earliest moment that anything is known of.
+    pub fn first_known(&self) -> Option<Timestamp> {
+        let failure = self.deliveries.iter().next().map(|delivery| delivery.timestamp);
+        let seconds = self.successes.values();
+        let successes = seconds.filter_map(|seconds| Some(*seconds.first_key_value()?.0));
+        successes.chain(failure).min()
+    }
+
     /// The last second of this scope's successes.
     pub fn last_second(&self, scope: u64) -> Option<Timestamp> {
         self.successes.get(&scope)?.last_key_value().map(|(&second, _)| second)

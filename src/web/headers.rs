@@ -10,7 +10,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use ring::digest;
 
-use super::page::STYLE;
+use super::page::{SCRIPT, STYLE};
 
 const SAME_FOR_ALL: [(HeaderName, &str); 5] = [
     (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
@@ -22,13 +22,14 @@ const SAME_FOR_ALL: [(HeaderName, &str); 5] = [
     (header::CACHE_CONTROL, "no-store"),
 ];
 
-/// The page has one style sheet, which stands in it, no script, no picture and no font,
-/// and sends nothing but its own buttons.
+/// The page has one style sheet and one script, which stand in it, no picture and no font,
+/// asks nobody but us, and sends nothing but its own buttons.
 static POLICY: LazyLock<HeaderValue> = LazyLock::new(|| {
-    let style = STANDARD.encode(digest::digest(&digest::SHA256, STYLE.as_bytes()));
+    let hash = |text: &str| STANDARD.encode(digest::digest(&digest::SHA256, text.as_bytes()));
+    let (style, script) = (hash(STYLE), hash(SCRIPT));
     let policy = format!(
-        "default-src 'none'; style-src 'sha256-{style}'; base-uri 'none'; form-action 'self'; \
-         frame-ancestors 'none'"
+        "default-src 'none'; style-src 'sha256-{style}'; script-src 'sha256-{script}'; \
+         connect-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
     );
     policy.parse().expect("a policy is visible ASCII")
 });

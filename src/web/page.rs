@@ -1,91 +1,96 @@
-//! The status page: what is wrong, for whom, why, and how far that is known.
-//! One document without scripts; never a payload, a conversion or a key.
+//! What a browser shows: what is wrong, for whom, why, and how far that is known. Rendered
+//! here whole, so that it can be read without a script; never a payload or a key.
 
-use maud::{DOCTYPE, Markup, PreEscaped, html};
+use std::collections::{BTreeMap, HashMap};
 
+use maud::{Markup, html};
+
+use crate::domain::delivery::Identity;
 use crate::domain::policy::Policy;
+use crate::domain::search::DeliveryWords;
 use crate::domain::state::State;
 use crate::domain::time::Timestamp;
-use crate::metrics::state::revision;
 use crate::pipeline::StoreHealth;
 use crate::web::Refusal;
 
 mod alerts;
-mod failing;
+mod chart;
+mod explained;
+pub mod found;
+mod frame;
 mod headline;
+pub mod one_alert;
 mod outbox;
+mod past;
 mod postbacks;
+mod ranked;
 mod refused;
+mod rules;
+mod samples;
 mod silences;
 mod sources;
 mod words;
 
-/// In every page as it stands here: the policy of [`super::headers`] knows its hash.
-pub const STYLE: &str = include_str!("page/style.css");
-const SECONDS_TO_REFRESH: u32 = 30;
+pub use alerts::texts_of_first;
+pub use frame::{SCRIPT, STYLE, sheet};
 
-/// The page as of `now`, the wall clock.
-pub fn page(
-    now: Timestamp,
-    policy: &Policy,
-    state: &State,
-    store: &StoreHealth,
-    refusal: Option<&Refusal>,
-) -> Markup {
+use frame::Frame;
+use past::Past;
+
+/// The stored texts of deliveries, made safe to show, as far as they could be read.
+pub type Texts = HashMap<Identity, DeliveryWords>;
+
+/// What a page is made from, as of `now`, the wall clock.
+#[derive(Clone, Copy)]
+pub struct Look<'a> {
+    pub now: Timestamp,
+    pub policy: &'a Policy,
+    pub state: &'a State,
+    pub store: &'a StoreHealth,
+    pub refusal: Option<&'a Refusal>,
+    pub texts: &'a Texts,
+    /// The kind of each receiver's channel.
+    pub receivers: &'a BTreeMap<String, &'static str>,
+}
+
+/// The status page.
+pub fn page(look: &Look<'_>) -> Markup {
+    let Look { now, policy, state, store, .. } = *look;
     let headline = headline::headline(now, policy, state, store);
-    html! {
-        (DOCTYPE)
-        html lang="en" {
-            head {
-                (head(&headline.text))
-                meta http-equiv="refresh" content=(SECONDS_TO_REFRESH);
-            }
-            body {
-                (headline.markup(now))
-                @if let Some(refusal) = refusal { (refused::banner(now, refusal)) }
-                main {
-                    (alerts::section(now, policy, state))
-                    (silences::section(now, state))
-                    (sources::section(now, policy, state))
-                    (failing::section(now, policy, state))
-                    (postbacks::section(now, policy, state))
-                    (outbox::section(now, state))
-                }
-                (footer(now))
-            }
+    let past = Past::of(look);
+    let body = html! {
+        (headline.markup(now))
+        @if let Some(refusal) = look.refusal { (refused::banner(now, refusal)) }
+        (contents())
+        main #main {
+            (alerts::section(look, &past))
+            (found::section())
+            (ranked::section(look, &past))
+            (postbacks::section(now, policy, state))
+            (silences::section(now, state))
+            (sources::section(now, policy, state))
+            (outbox::section(now, state))
+            (rules::section(look))
         }
-    }
+    };
+    Frame { title: &headline.text, now: Some(now), is_renewed: true }.around(&body)
 }
 
-/// A page with little on it: where to log in, say.
-pub fn sheet(title: &str, body: &Markup) -> Markup {
+/// Where each section is.
+fn contents() -> Markup {
+    let sections = [
+        ("alerts", "Alerts"),
+        ("find", "Find a delivery"),
+        ("failing", "What fails"),
+        ("postbacks", "Postbacks"),
+        ("silences", "Silences"),
+        ("sources", "Sources"),
+        ("outbox", "Outbox"),
+        ("rules", "Rules"),
+    ];
     html! {
-        (DOCTYPE)
-        html lang="en" {
-            head { (head(title)) }
-            body { main { header.unknown { p.brand { "postwatch" } (body) } } }
-        }
-    }
-}
-
-fn head(title: &str) -> Markup {
-    html! {
-        meta charset="utf-8";
-        meta name="viewport" content="width=device-width, initial-scale=1";
-        meta name="color-scheme" content="light dark";
-        title { (title) " · postwatch" }
-        style { (PreEscaped(STYLE)) }
-    }
-}
-
-fn footer(now: Timestamp) -> Markup {
-    html! {
-        footer {
-            p {
-                "postwatch " (env!("CARGO_PKG_VERSION")) " (" (revision()) ") · as of "
-                (words::moment(now)) " · renews itself every " (SECONDS_TO_REFRESH) " s · "
-                a href="/metrics" { "metrics" } " · " a href="/login" { "who may read this" }
-            }
+        nav #contents aria-label="sections" {
+            @for (id, name) in sections { a href={ "#" (id) } { (name) } " " }
         }
     }
 }

@@ -76,6 +76,13 @@ impl Grouping {
         Some(Group { labels: self.labels(facts, delivery.dims)?, reason })
     }
 
+    /// Whether deliveries with these labels are in the group, whatever their reason.
+    pub fn contains(&self, facts: &Facts, id: DimsId, group: &Group) -> bool {
+        let dims = facts.dims.get(id);
+        let mut labels = self.per.iter().zip(&group.labels);
+        labels.all(|(label, value)| dims.value(*label) == *value) && self.matches(facts, id)
+    }
+
     /// Whether failures of this reason count as failures here.
     pub fn selects(&self, reason: Reason) -> bool {
         self.reason_matches.is_empty() || {

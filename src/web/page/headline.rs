@@ -3,6 +3,7 @@
 
 use maud::{Markup, html};
 
+use super::Look;
 use super::words::{age, count, moment};
 use crate::domain::alert::Status;
 use crate::domain::policy::{Policy, SourcePolicy};
@@ -129,6 +130,12 @@ impl Tally {
     }
 }
 
+/// What is not in sight, for pages that would else pass for the whole truth.
+pub fn unseen_lines(look: &Look<'_>) -> Vec<String> {
+    let Look { now, policy, state, .. } = *look;
+    policy.sources.iter().filter_map(|source| unseen(now, policy, state, source)).collect()
+}
+
 /// Why nobody can tell how the source is; `None` where it is in sight.
 fn unseen(now: Timestamp, policy: &Policy, state: &State, source: &SourcePolicy) -> Option<String> {
     let name = &source.name;
@@ -176,10 +183,19 @@ fn read_whole(now: Timestamp, policy: &Policy, state: &State) -> String {
 }
 
 impl Headline {
+    /// What is worth a word to somebody who does not see the page when it changes: not how
+    /// many seconds ago something was read.
+    fn said(&self) -> &str {
+        match self.tone {
+            Tone::Well => "All quiet",
+            Tone::Unknown | Tone::Warning | Tone::Critical => &self.text,
+        }
+    }
+
     /// The top of the page.
     pub fn markup(&self, now: Timestamp) -> Markup {
         html! {
-            header class=(self.tone.class()) {
+            header #top class=(self.tone.class()) data-said=(self.said()) {
                 p.brand { span { "postwatch" } span.moment { (moment(now)) } }
                 h1 { (self.text) }
                 @for line in &self.lead { p { bdi { (line) } } }

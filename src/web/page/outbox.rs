@@ -2,7 +2,7 @@
 
 use maud::{Markup, html};
 
-use super::words::{age, ago, count, name};
+use super::words::{age, ago, count, name, scroll};
 use crate::domain::outgoing::Outgoing;
 use crate::domain::state::State;
 use crate::domain::time::Timestamp;
@@ -18,35 +18,39 @@ pub fn section(now: Timestamp, state: &State) -> Markup {
             @if given_up.is_empty() && waiting.is_empty() {
                 p.none { "Every message was taken by its channel." }
             }
-            (table(now, "Given up", &given_up))
-            (table(now, "Waiting", &waiting))
+            (messages(now, "Given up", &given_up))
+            (messages(now, "Waiting", &waiting))
         }
     }
 }
 
 type Numbered<'a> = (&'a u64, &'a Outgoing);
 
-fn table(now: Timestamp, title: &str, outgoing: &[Numbered<'_>]) -> Markup {
+fn messages(now: Timestamp, title: &str, outgoing: &[Numbered<'_>]) -> Markup {
     html! {
         @if !outgoing.is_empty() {
-            div.scroll {
-                table {
-                    caption { (title) }
-                    thead {
-                        tr {
-                            th scope="col" { "to" }
-                            th scope="col" { "message" }
-                            th scope="col" { "written" }
-                            th scope="col" { "what became of it" }
-                        }
-                    }
-                    tbody {
-                        @for (number, outgoing) in outgoing.iter().take(MOST_SHOWN) { (row(now, **number, outgoing)) }
-                    }
+            (scroll(title, &table(now, title, outgoing)))
+            @if outgoing.len() > MOST_SHOWN {
+                p.none { "+" (count((outgoing.len() - MOST_SHOWN) as u64, "more", "more")) }
+            }
+        }
+    }
+}
+
+fn table(now: Timestamp, title: &str, outgoing: &[Numbered<'_>]) -> Markup {
+    html! {
+        table {
+            caption { (title) }
+            thead {
+                tr {
+                    th scope="col" { "to" }
+                    th scope="col" { "message" }
+                    th scope="col" { "written" }
+                    th scope="col" { "what became of it" }
                 }
-                @if outgoing.len() > MOST_SHOWN {
-                    p.none { "+" (count((outgoing.len() - MOST_SHOWN) as u64, "more", "more")) }
-                }
+            }
+            tbody {
+                @for (number, outgoing) in outgoing.iter().take(MOST_SHOWN) { (row(now, **number, outgoing)) }
             }
         }
     }
@@ -57,7 +61,7 @@ fn row(now: Timestamp, number: u64, outgoing: &Outgoing) -> Markup {
     let first = notice.alerts.first().map_or("", |alert| alert.summary.as_str());
     let others = notice.alerts.len().saturating_sub(1) as u64;
     html! {
-        tr {
+        tr data-key=(number) {
             th scope="row" {
                 (name(&notice.receiver))
                 @if let Some(other) = &notice.instead_of { " instead of " (name(other)) }
@@ -85,7 +89,10 @@ fn fate(now: Timestamp, outgoing: &Outgoing) -> Markup {
         @match &outgoing.given_up {
             Some(given_up) => { "given up " (age(now.since(given_up.at))) " ago: " (name(&given_up.message)) },
             None if outgoing.tries == 0 => "not tried yet",
-            None => { (tries()) ", the next in " (age(outgoing.next_try_at.since(now))) },
+            None => {
+                (tries()) ", the next in " (age(outgoing.next_try_at.since(now)))
+                @if let Some(trouble) = &outgoing.trouble { ": " (name(trouble)) }
+            },
         }
     }
 }

@@ -2,7 +2,8 @@
 
 use maud::{Markup, html};
 
-use super::words::{ago, bar, clock, count, name};
+use super::found::href;
+use super::words::{ago, bar, clock, count, name, scroll};
 use crate::domain::dims::Dims;
 use crate::domain::facts::Facts;
 use crate::domain::policy::{DeactivationCounts, Policy, SourcePolicy};
@@ -20,7 +21,7 @@ pub fn section(now: Timestamp, policy: &Policy, state: &State) -> Markup {
             @for source in &policy.sources {
                 @if let Some(known) = state.sources.get(&source.name) {
                     @if policy.sources.len() > 1 { h3 { (name(&source.name)) } }
-                    (switched_off(now, known))
+                    (switched_off(now, source, known))
                     (near(now, source, known))
                 }
             }
@@ -36,36 +37,37 @@ fn near(now: Timestamp, policy: &SourcePolicy, known: &SourceState) -> Markup {
     near.sort_by(|a, b| {
         b.counted().least.total_cmp(&a.counted().least).then(a.postback.cmp(&b.postback))
     });
+    let table = html! {
+        table {
+            caption { "Near deactivation" }
+            thead {
+                tr {
+                    (columns())
+                    th scope="col" { "deliveries failed in a row" }
+                    th scope="col" { "tries failed in a row" }
+                    th scope="col" { "at this pace" }
+                }
+            }
+            tbody {
+                @for row in near.iter().take(MOST_SHOWN) {
+                    (near_row(now, policy, known, row))
+                }
+            }
+        }
+    };
     html! {
         @if near.is_empty() {
             p.none { "No active postback is known to be near its deactivation." }
         } @else {
-            div.scroll {
-                table {
-                    caption { "Near deactivation" }
-                    thead {
-                        tr {
-                            (columns())
-                            th scope="col" { "deliveries failed in a row" }
-                            th scope="col" { "tries failed in a row" }
-                            th scope="col" { "at this pace" }
-                        }
-                    }
-                    tbody {
-                        @for row in near.iter().take(MOST_SHOWN) {
-                            (near_row(now, known, row))
-                        }
-                    }
-                }
-                (more(near.len()))
-            }
+            (scroll("near deactivation", &table))
+            (more(near.len()))
         }
     }
 }
 
 /// Both countings, as the network does not say which of them is its own; the bar
 /// shows the one that the rules compare.
-fn near_row(now: Timestamp, known: &SourceState, row: &InARow) -> Markup {
+fn near_row(now: Timestamp, policy: &SourcePolicy, known: &SourceState, row: &InARow) -> Markup {
     let limit = f64::from(row.limit);
     let (deliveries, tries) = match row.counts {
         DeactivationCounts::Deliveries => (Some(row.deliveries), None),
@@ -73,7 +75,7 @@ fn near_row(now: Timestamp, known: &SourceState, row: &InARow) -> Markup {
     };
     html! {
         tr {
-            (whose(&known.facts, row.postback))
+            (whose(&policy.name, &known.facts, row.postback))
             td {
                 (bounds(&row.deliveries)) " of " (row.limit)
                 @if let Some(counted) = deliveries { (bar(counted.least, limit)) }
@@ -117,30 +119,31 @@ fn bounds(streak: &Bounds) -> String {
     }
 }
 
-fn switched_off(now: Timestamp, known: &SourceState) -> Markup {
+fn switched_off(now: Timestamp, policy: &SourcePolicy, known: &SourceState) -> Markup {
     let off = known.facts.postbacks.iter().filter(|(_, state)| !state.is_active);
     // What was off when it was first seen was not switched off under our eyes.
     let (mut off, before): (Vec<_>, Vec<_>) =
         off.partition(|(_, state)| state.changed_at > Timestamp(0));
     off.sort_by_key(|&(&id, state)| (std::cmp::Reverse(state.changed_at), id));
     let before = before.len() as u64;
-    html! {
-        @if !off.is_empty() {
-            div.scroll {
-                table {
-                    caption { "Switched off: nothing is delivered any more" }
-                    thead { tr { (columns()) th scope="col" { "since" } } }
-                    tbody {
-                        @for (id, state) in off.iter().take(MOST_SHOWN) {
-                            tr.off {
-                                (whose(&known.facts, **id))
-                                td { (ago(now, state.changed_at)) }
-                            }
-                        }
+    let table = html! {
+        table {
+            caption { "Switched off: nothing is delivered any more" }
+            thead { tr { (columns()) th scope="col" { "since" } } }
+            tbody {
+                @for (id, state) in off.iter().take(MOST_SHOWN) {
+                    tr.off {
+                        (whose(&policy.name, &known.facts, **id))
+                        td { (ago(now, state.changed_at)) }
                     }
                 }
-                (more(off.len()))
             }
+        }
+    };
+    html! {
+        @if !off.is_empty() {
+            (scroll("switched off", &table))
+            (more(off.len()))
         }
         @if before > 0 {
             p.none {
@@ -160,11 +163,13 @@ fn columns() -> Markup {
     }
 }
 
-fn whose(facts: &Facts, postback: u64) -> Markup {
+fn whose(source: &str, facts: &Facts, postback: u64) -> Markup {
     let value =
         |get: fn(&Dims) -> u64, text: &dyn Fn(u64) -> String| only(facts, postback, get, text);
     html! {
-        th scope="row" { (postback) }
+        th scope="row" {
+            a href=(href(&[("source", source), ("postback", &postback.to_string())])) { (postback) }
+        }
         td { (name(&value(|dims| dims.affiliate, &|id| facts.affiliate_text(id)))) }
         td { (name(&value(|dims| dims.offer, &|id| facts.offer_text(id)))) }
         td {

@@ -12,7 +12,7 @@ const MOST_SHOWN: usize = 20;
 pub fn banner(now: Timestamp, refusal: &Refusal) -> Markup {
     let more = refusal.mistakes.len().saturating_sub(MOST_SHOWN) as u64;
     html! {
-        article.alert.critical {
+        article.alert.critical #refused {
             h3 { "The rules file was not taken up" }
             p {
                 (name(&refusal.summary)) " Read " (ago(now, refusal.at))

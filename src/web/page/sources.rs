@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use maud::{Markup, html};
 
-use super::words::{age, ago, moment, name, number};
+use super::words::{age, ago, moment, name, number, scroll};
 use crate::domain::coverage::{Coverage, Span};
 use crate::domain::policy::{Policy, Scope, SourcePolicy};
 use crate::domain::state::{SourceState, State};
@@ -121,33 +121,30 @@ fn scopes(now: Timestamp, source: &SourcePolicy, known: &SourceState) -> Markup 
     let nothing = Coverage::default();
     let of = |scope: &Scope| known.facts.coverage.get(&scope.key()).unwrap_or(&nothing);
     let is_plain = source.scopes.len() < 2 && known.facts.gap().is_zero();
-    html! {
-        @if !is_plain {
-            div.scroll {
-                table {
-                    thead { tr {
-                        th scope="col" { "scope" }
-                        th scope="col" { "read whole up to" }
-                        th scope="col" { "missing" }
-                    } }
-                    tbody {
-                        @for scope in &source.scopes {
-                            tr {
-                                th scope="row" { (described(scope)) }
-                                td {
-                                    @match of(scope).front {
-                                        Some(at) => (ago(now, at)),
-                                        None => "not yet",
-                                    }
-                                }
-                                td { (missing(of(scope))) }
+    let table = html! {
+        table {
+            thead { tr {
+                th scope="col" { "scope" }
+                th scope="col" { "read whole up to" }
+                th scope="col" { "missing" }
+            } }
+            tbody {
+                @for scope in &source.scopes {
+                    tr {
+                        th scope="row" { (described(scope)) }
+                        td {
+                            @match of(scope).front {
+                                Some(at) => (ago(now, at)),
+                                None => "not yet",
                             }
                         }
+                        td { (missing(of(scope))) }
                     }
                 }
             }
         }
-    }
+    };
+    html! { @if !is_plain { (scroll("scopes", &table)) } }
 }
 
 fn missing(coverage: &Coverage) -> Markup {

@@ -25,6 +25,19 @@ pub fn clock(at: Timestamp) -> String {
     }
 }
 
+/// `1 Mar 12:00 UTC`.
+pub fn day_and_clock(at: Timestamp) -> String {
+    match jiff::Timestamp::from_second(at.0) {
+        Ok(moment) => moment.strftime("%-d %b %H:%M UTC").to_string(),
+        Err(_) => at.to_string(),
+    }
+}
+
+/// A table that may be wider than a phone: it scrolls by itself, with the keyboard too.
+pub fn scroll(what: &str, table: &Markup) -> Markup {
+    html! { div.scroll role="group" aria-label=(what) tabindex="0" { (table) } }
+}
+
 /// `34 s ago (2026-03-01 12:00:07 UTC)`, the moment in small.
 pub fn ago(now: Timestamp, at: Timestamp) -> Markup {
     html! { (age(now.since(at))) " ago " span.moment { (moment(at)) } }
