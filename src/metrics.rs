@@ -95,7 +95,7 @@ impl Metrics {
             limits_reached: counter(
                 &r,
                 "limits_reached_total",
-                "Answers of the network that went beyond a limit: a row longer than 1 MiB, which is counted as rejected (row), or a body larger than 64 MiB, which is not read (body).",
+                "What went beyond a limit. Of the network's answers a row longer than 1 MiB, which is counted as rejected (row), or a body larger than 64 MiB, which is not read (body); and, without a source, clients for whom no connection was left (connection).",
                 &["source", "limit"],
             ),
             rule_evaluation_seconds: histogram(
