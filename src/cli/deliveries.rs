@@ -25,7 +25,7 @@ pub struct DeliveriesArgs {
     /// A conversion id of the network
     #[arg(long, value_name = "ID")]
     conversion: Option<String>,
-    /// A transaction id, of deliveries without a conversion id
+    /// A transaction id
     #[arg(long, value_name = "ID")]
     transaction: Option<String>,
     /// At most so many, 500 or fewer

@@ -33,7 +33,7 @@ pub struct ExplainArgs {
     /// A conversion id of the network, in place of a rule
     #[arg(long, value_name = "ID", conflicts_with_all = ["rule", "labels", "transaction"])]
     conversion: Option<String>,
-    /// A transaction id, for deliveries without a conversion id
+    /// A transaction id
     #[arg(long, value_name = "ID", conflicts_with_all = ["rule", "labels"])]
     transaction: Option<String>,
     #[command(flatten)]

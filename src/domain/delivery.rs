@@ -167,6 +167,8 @@ pub struct Delivery {
     pub dims: DimsId,
     /// Stands for the conversion id; 0 where it is empty.
     pub conversion: u64,
+    /// The same for the transaction id.
+    pub transaction: u64,
     /// The earliest timestamp that its rows showed: its place in every window.
     pub timestamp: Timestamp,
     /// Its newest row.
@@ -203,12 +205,12 @@ impl Delivery {
     }
 }
 
-/// A number that stands for a conversion id; 0 for the empty one.
-pub fn conversion_number(conversion_id: &str) -> u64 {
-    if conversion_id.is_empty() {
+/// A number that stands for the id of a conversion or a transaction; 0 for the empty one.
+pub fn id_number(id: &str) -> u64 {
+    if id.is_empty() {
         return 0;
     }
     let mut hash = siphasher::sip::SipHasher13::new_with_keys(0x636f_6e76, 0);
-    hash.write(conversion_id.as_bytes());
+    hash.write(id.as_bytes());
     hash.finish().max(1)
 }

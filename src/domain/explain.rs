@@ -17,9 +17,7 @@ mod messages;
 mod sees;
 mod standing;
 
-pub use delivery::{
-    Conversion, DeliveryLife, GroupOfDelivery, Which, deliveries_of, explain_deliveries, life_of,
-};
+pub use delivery::{Conversion, DeliveryLife, GroupOfDelivery, Which, explain_deliveries, life_of};
 pub use groups::explain_rule;
 pub use messages::{Desk, name as alert_name};
 pub use standing::{

@@ -1,7 +1,7 @@
 //! Rows → what happened to each delivery. Reading a row again changes nothing,
 //! and the order in which rows come makes no difference.
 
-use super::delivery::{Delivery, Ended, Fold, Identity, Life, Row, conversion_number};
+use super::delivery::{Delivery, Ended, Fold, Identity, Life, Row, id_number};
 use super::dims::DimsId;
 use super::facts::Facts;
 use super::policy::SourcePolicy;
@@ -69,7 +69,8 @@ fn first_sight(
     Sighting::New(Delivery {
         identity,
         dims,
-        conversion: conversion_number(&row.conversion_id),
+        conversion: id_number(&row.conversion_id),
+        transaction: id_number(&row.transaction_id),
         timestamp: row.timestamp,
         newest,
         reason,

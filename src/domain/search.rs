@@ -7,7 +7,7 @@ use std::ops::RangeInclusive;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::delivery::{Ended, conversion_number};
+use super::delivery::Ended;
 use super::dims::DimsId;
 use super::explain::At;
 use super::facts::Facts;
@@ -168,10 +168,6 @@ impl Search {
 
     fn limit(&self) -> usize {
         self.limit.unwrap_or(USUAL_LIMIT)
-    }
-
-    fn conversion(&self) -> Option<u64> {
-        self.conversion.as_deref().map(conversion_number)
     }
 
     /// Whether the label's value is looked for.

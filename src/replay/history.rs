@@ -8,7 +8,7 @@ use std::hash::{Hash, Hasher};
 use hashbrown::HashTable;
 use siphasher::sip::SipHasher13;
 
-use crate::domain::delivery::{Fold, Row, conversion_number};
+use crate::domain::delivery::{Fold, Row, id_number};
 use crate::domain::policy::Scope;
 use crate::domain::reason::Reason;
 use crate::domain::rules::Label;
@@ -125,7 +125,7 @@ impl History {
         self.rows.push(Compact {
             timestamp: row.timestamp,
             last_attempt: row.last_attempt,
-            id: conversion_number(id),
+            id: id_number(id),
             failed_attempts: row.failed_attempts,
             shape,
             has_conversion,

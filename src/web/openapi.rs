@@ -180,7 +180,7 @@ fn of_deliveries() -> Vec<Value> {
             json!({ "type": "array", "items": { "enum": states } }),
         ),
         one("conversion", "A conversion id of the network", text()),
-        one("transaction", "A transaction id, of deliveries without a conversion id", text()),
+        one("transaction", "A transaction id", text()),
         one("since", "Not before", moment()),
         one("until", "Before", moment()),
     ];

@@ -9,7 +9,7 @@ use super::groups::{labels_of, stand};
 use super::{At, Stand, Unknown};
 use crate::domain::alert::shown::shown_duration;
 use crate::domain::alert::{Alert, AlertKey};
-use crate::domain::delivery::{Delivery, Identity, Life, conversion_number};
+use crate::domain::delivery::{Delivery, Life, id_number};
 use crate::domain::facts::Facts;
 use crate::domain::policy::{Policy, SourcePolicy};
 use crate::domain::rules::Severity;
@@ -84,7 +84,7 @@ pub fn explain_deliveries(
     let mut deliveries = Vec::new();
     for source in &policy.sources {
         let Some(known) = state.sources.get(&source.name) else { continue };
-        let found = deliveries_of(source, known, which);
+        let found = deliveries_of(known, which);
         deliveries.extend(found.iter().map(|one| life_of(policy, state, source, known, one)));
     }
     if deliveries.is_empty() {
@@ -96,30 +96,19 @@ pub fn explain_deliveries(
 }
 
 /// Those of one source.
-pub fn deliveries_of(
-    source: &SourcePolicy,
-    known: &SourceState,
-    which: Which<'_>,
-) -> Vec<Delivery> {
-    let facts = &known.facts;
-    match which {
-        Which::Conversion(id) => {
-            let number = conversion_number(id);
-            let of = |one: &&Delivery| number != 0 && one.conversion == number;
-            facts.deliveries.iter().filter(of).copied().collect()
-        }
-        // Its identity holds the postback and the event: every pair that was seen is tried.
-        Which::Transaction(id) => {
-            let mut pairs: Vec<(u64, u64)> =
-                facts.dims.iter().map(|dims| (dims.postback, dims.event)).collect();
-            pairs.sort_unstable();
-            pairs.dedup();
-            let identities =
-                pairs.iter().map(|&(p, e)| Identity::of_transaction(&source.name, p, id, e));
-            let slots = identities.filter_map(|identity| facts.deliveries.find(identity));
-            slots.map(|slot| *facts.deliveries.get(slot)).collect()
-        }
-    }
+fn deliveries_of(known: &SourceState, which: Which<'_>) -> Vec<Delivery> {
+    let number = match which {
+        Which::Conversion(id) | Which::Transaction(id) => id_number(id),
+    };
+    let is_meant = |one: &&Delivery| {
+        number != 0
+            && number
+                == match which {
+                    Which::Conversion(_) => one.conversion,
+                    Which::Transaction(_) => one.transaction,
+                }
+    };
+    known.facts.deliveries.iter().filter(is_meant).copied().collect()
 }
 
 fn why_none(policy: &Policy, which: Which<'_>) -> String {
@@ -131,8 +120,8 @@ fn why_none(policy: &Policy, which: Which<'_>) -> String {
              its first try, or the id is not the network's conversion id, or it is older"
         ),
         Which::Transaction(_) => format!(
-            "no delivery of this transaction failed in the last {lookback}; where a delivery has \
-             a conversion id, ask for that"
+            "no delivery of this transaction failed in the last {lookback}: each was delivered at \
+             its first try, or the id is not the network's transaction id, or it is older"
         ),
     }
 }

@@ -4,8 +4,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{FAILING, Found, Search, Unclear};
-use crate::domain::delivery::{Delivery, Identity, Life};
-use crate::domain::explain::{At, DeliveryLife, Which, deliveries_of, life_of};
+use crate::domain::delivery::{Delivery, Identity, Life, id_number};
+use crate::domain::explain::{At, DeliveryLife, life_of};
 use crate::domain::policy::{Policy, SourcePolicy};
 use crate::domain::rules::Label;
 use crate::domain::state::{DeliveryText, SourceState, State};
@@ -71,7 +71,7 @@ pub fn deliveries(
     for source in &policy.sources {
         let Some(known) = state.sources.get(&source.name) else { continue };
         if search.takes(Label::Source, &source.name) {
-            let of_source = of_source(source, known, search, after);
+            let of_source = of_source(known, search, after);
             found.extend(of_source.into_iter().map(|one| (source, known, one)));
         }
     }
@@ -85,27 +85,21 @@ pub fn deliveries(
 }
 
 /// As many as a page holds and one more, in no order.
-fn of_source(
-    source: &SourcePolicy,
-    known: &SourceState,
-    search: &Search,
-    after: Option<Place>,
-) -> Vec<Delivery> {
+fn of_source(known: &SourceState, search: &Search, after: Option<Place>) -> Vec<Delivery> {
     let facts = &known.facts;
-    let (dims, conversion) = (search.taken_dims(facts), search.conversion());
+    let dims = search.taken_dims(facts);
+    let [conversion, transaction] =
+        [&search.conversion, &search.transaction].map(|id| id.as_deref().map(id_number));
     let is_meant = |one: &Delivery| {
         dims[one.dims.0 as usize]
             && after.is_none_or(|after| place(one) < after)
             && search.since.is_none_or(|since| one.timestamp >= since)
             && search.until.is_none_or(|until| one.timestamp < until)
             && conversion.is_none_or(|number| number != 0 && one.conversion == number)
+            && transaction.is_none_or(|number| number != 0 && one.transaction == number)
             && search.takes_state(one.life)
             && search.takes_reason(one.reason)
     };
-    if let Some(id) = &search.transaction {
-        let found = deliveries_of(source, known, Which::Transaction(id));
-        return found.into_iter().filter(is_meant).collect();
-    }
     let latest = after.map_or(Timestamp(i64::MAX), |(at, _)| at);
     let found = facts.deliveries.backwards(latest).filter(|one| is_meant(one));
     found.take(search.limit() + 1).copied().collect()

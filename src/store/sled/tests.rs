@@ -29,6 +29,7 @@ fn changes_at(at: Timestamp, number: u64, deliveries: u64) -> Changes {
         identity: Identity(u128::from(number * 100_000 + place) << 17),
         dims: DimsId(0),
         conversion: place,
+        transaction: place,
         timestamp: at,
         newest: Fold { last_attempt: at, timestamp: at, failed_attempts: 1, is_success: false },
         reason: Reason::Timeout,

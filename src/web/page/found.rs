@@ -32,8 +32,8 @@ pub fn section() -> Markup {
             h2 #find { "Find a delivery" }
             (form(""))
             p.none {
-                "By the id of a conversion, or of a transaction where the delivery has no "
-                "conversion. Only deliveries that failed at least once are kept."
+                "By the id of a conversion or a transaction. Only deliveries that failed at least "
+                "once are kept."
             }
         }
     }
@@ -66,7 +66,10 @@ pub fn find(look: &Look<'_>, asked: &Asked) -> Result<Found<DeliveryFound>, Uncl
         "" => search(None),
         id => {
             let mut found = search(Some(("conversion", id)))?;
-            found.items.extend(search(Some(("transaction", id)))?.items);
+            let of_transaction = search(Some(("transaction", id)))?.items.into_iter();
+            let is_known = |one: &DeliveryFound| found.items.iter().any(|known| known.id == one.id);
+            let more: Vec<_> = of_transaction.filter(|one| !is_known(one)).collect();
+            found.items.extend(more);
             Ok(found)
         }
     }

@@ -43,7 +43,9 @@ fn a_delivery_is_found_by_what_it_is_like() {
     check(&[("source", "other")], 0);
     check(&[("conversion", "secret-conversion-3")], 1);
     check(&[("conversion", "")], 0);
-    check(&[("transaction", "secret-transaction")], 0);
+    check(&[("transaction", "secret-transaction")], 6);
+    check(&[("transaction", "secret-transaction"), ("conversion", "secret-conversion-3")], 1);
+    check(&[("transaction", "")], 0);
     let at = (NOW - Duration::from_secs(60)).to_string();
     check(&[("since", &at)], 6);
     check(&[("until", &at)], 0);
