@@ -159,6 +159,8 @@ impl Program {
 
     /// The sum of a metric over its labels.
     pub async fn metric(&self, name: &str) -> f64 {
+        // What has begun since the last scrape shows a zero in the first one.
+        self.get("metrics").await;
         let shown = self.get("metrics").await;
         let is_of =
             |line: &&str| line.strip_prefix(name).is_some_and(|rest| rest.starts_with([' ', '{']));

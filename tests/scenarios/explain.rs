@@ -198,7 +198,8 @@ fn a_conversion_has_a_life() {
     assert_eq!((told.affiliate.as_str(), told.failed_attempts), ("Acme Media (7)", 1));
     assert_eq!(told.groups[0].severity, Some(Severity::Critical));
     assert!(find(&world, Which::Transaction("t-9")).is_ok());
-    assert!(find(&world, Which::Transaction("t-a0")).is_err(), "its conversion id names it");
+    assert!(find(&world, Which::Transaction("t-a0")).is_ok(), "it has a conversion id too");
+    assert!(find(&world, Which::Transaction("t-b0")).is_err());
     assert!(find(&world, Which::Conversion("")).is_err());
     world.succeed("a0");
     world.pass(120);
