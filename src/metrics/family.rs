@@ -72,12 +72,12 @@ impl Family {
         self.series.push(metric);
     }
 
-    /// The family in a stable order; `None` without series, which the encoder refuses.
-    pub fn finish(mut self) -> Option<MetricFamily> {
+    /// The family, its series as they were added; `None` without any, which the encoder
+    /// refuses.
+    pub fn finish(self) -> Option<MetricFamily> {
         if self.series.is_empty() {
             return None;
         }
-        self.series.sort_by(|a, b| label_values(a).cmp(label_values(b)));
         let mut family = MetricFamily::default();
         family.set_name(full_name(self.name));
         family.set_help(self.help.to_owned());
@@ -96,8 +96,4 @@ impl Family {
         });
         Metric::from_label(pairs.collect())
     }
-}
-
-fn label_values(metric: &Metric) -> impl Iterator<Item = &str> {
-    metric.get_label().iter().map(LabelPair::value)
 }

@@ -1,6 +1,6 @@
 //! The series of each source: its deliveries, hosts, postbacks and coverage.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use super::known;
 use crate::domain::counters::{Counters, Pair, RECOVERY_BUCKETS};
@@ -139,16 +139,16 @@ impl Families {
     }
 
     fn add_counters(&mut self, source: &str, counters: &Counters) {
-        for (&pair, &count) in &counters.deliveries {
+        for (&pair, count) in in_order(&counters.deliveries) {
             let [offer, affiliate] = shown(pair);
-            self.deliveries.add(&[source, &offer, &affiliate], count as f64);
+            self.deliveries.add(&[source, &offer, &affiliate], *count as f64);
         }
-        for (&(pair, reason), count) in &counters.failures {
+        for (&(pair, reason), count) in in_order(&counters.failures) {
             let [offer, affiliate] = shown(pair);
             let labels = [source, &offer, &affiliate, &reason.to_string()];
             self.failures.add(&labels, *count as f64);
         }
-        for ((host, reason), count) in &counters.hosts {
+        for ((host, reason), count) in in_order(&counters.hosts) {
             let host = host.as_deref().unwrap_or(OTHER);
             self.hosts.add(&[source, host, &reason.to_string()], *count as f64);
         }
@@ -243,6 +243,13 @@ impl Room {
         }
         left.is_some()
     }
+}
+
+/// The same at every scrape, so that two can be compared line by line.
+fn in_order<Key: Ord, Count>(counts: &HashMap<Key, Count>) -> Vec<(&Key, &Count)> {
+    let mut counts: Vec<_> = counts.iter().collect();
+    counts.sort_unstable_by_key(|&(key, _)| key);
+    counts
 }
 
 /// Where what has no series of its own is gathered.
