@@ -29,26 +29,12 @@ fn failing() -> Rule {
 fn told_instead() -> World {
     let mut world = world();
     world.refusing = vec!["ops".into()];
-    fail_of(&mut world, "a", 1);
+    world.fail_of(1);
     world.pass(150);
-    assert_eq!(delivered(&world), ["partners: first [failing critical]"]);
+    assert_eq!(world.arrived(), ["partners: first [failing critical]"]);
     world.refusing.clear();
     world.restart();
     world
-}
-
-fn fail_of(world: &mut World, name: &str, affiliate: u64) {
-    for number in 0..3 {
-        world.fail(&format!("{name}{number}")).affiliate = affiliate;
-    }
-}
-
-fn cure_of(world: &mut World, name: &str, affiliate: u64) {
-    world.succeed(name).affiliate = affiliate;
-}
-
-fn delivered(world: &World) -> Vec<String> {
-    world.delivered.iter().map(told).collect()
 }
 
 fn to<'a>(world: &'a World, receiver: &str) -> Vec<&'a Notice> {
@@ -58,12 +44,12 @@ fn to<'a>(world: &'a World, receiver: &str) -> Vec<&'a Notice> {
 #[test]
 fn who_was_told_in_the_place_of_another_is_told_the_end_though_that_one_works_again() {
     let mut world = told_instead();
-    cure_of(&mut world, "cured", 1);
+    world.cure_of(1);
     world.pass(900);
     world.restart();
     world.pass(HOUR);
     assert_eq!(
-        delivered(&world)[1..],
+        world.arrived()[1..],
         ["ops: resolved [failing resolved]", "partners: resolved [failing resolved]"]
     );
     let (own, end) = (&world.delivered[1], &world.delivered[2]);
@@ -77,9 +63,9 @@ fn who_was_told_in_the_place_of_another_is_told_the_end_though_that_one_works_ag
 fn who_is_the_fallback_to_the_end_is_told_it_once() {
     let mut world = told_instead();
     world.refusing = vec!["ops".into()];
-    cure_of(&mut world, "cured", 1);
+    world.cure_of(1);
     world.pass(900);
-    assert_eq!(delivered(&world)[1..], ["partners: resolved [failing resolved]"]);
+    assert_eq!(world.arrived()[1..], ["partners: resolved [failing resolved]"]);
     assert!(!world.delivered[1].is_back);
     // Both dead letters arrive after all: neither is news to the fallback.
     world.refusing.clear();
@@ -118,12 +104,12 @@ fn escalations_and_reminders_go_to_the_receiver_alone() {
 #[test]
 fn a_fallback_hears_of_no_end_whose_beginning_it_did_not_hear() {
     let mut world = told_instead();
-    fail_of(&mut world, "a-again", 1);
-    fail_of(&mut world, "b", 2);
+    world.fail_of(1);
+    world.fail_of(2);
     world.pass(360);
     assert_eq!(told(to(&world, "ops")[0]), "ops: new_alerts [failing critical, failing critical]");
-    cure_of(&mut world, "cured-a", 1);
-    cure_of(&mut world, "cured-b", 2);
+    world.cure_of(1);
+    world.cure_of(2);
     world.pass(1_200);
     let last = to(&world, "ops").pop().expect("it was told");
     assert_eq!(told(last), "ops: resolved [failing resolved, failing resolved]");
@@ -139,7 +125,7 @@ fn a_fallback_hears_of_no_end_whose_beginning_it_did_not_hear() {
 #[test]
 fn the_end_reaches_the_fallback_though_its_batch_is_over_before_it_is_sent() {
     let mut world = told_instead();
-    cure_of(&mut world, "cured", 1);
+    world.cure_of(1);
     world.failing = vec!["ops".into()];
     while !world.state.batches.is_empty() {
         world.pass(10);
@@ -149,7 +135,7 @@ fn the_end_reaches_the_fallback_though_its_batch_is_over_before_it_is_sent() {
     world.failing.clear();
     world.pass(60);
     assert_eq!(
-        delivered(&world)[1..],
+        world.arrived()[1..],
         ["ops: resolved [failing resolved]", "partners: resolved [failing resolved]"]
     );
 }
@@ -163,9 +149,9 @@ fn who_was_the_fallback_before_the_rules_changed_is_told_the_end_too() {
             changed.routes[0].fallback = next.clone();
             assert!(world.reload(changed));
             world.refusing = if is_refused { vec!["ops".into()] } else { Vec::new() };
-            cure_of(&mut world, "cured", 1);
+            world.cure_of(1);
             world.pass(900);
-            assert_eq!(to(&world, "partners").len(), 2, "{:?}", delivered(&world));
+            assert_eq!(to(&world, "partners").len(), 2, "{:?}", world.arrived());
             assert_eq!(to(&world, "partners")[1].is_back, !is_refused);
             let others = usize::from(is_refused && !next.is_empty());
             assert_eq!(to(&world, "boss").len(), others);
@@ -181,7 +167,7 @@ fn an_end_that_a_fallback_cannot_be_told_is_kept_as_a_dead_letter() {
     assert!(world.reload(changed));
     // As the outbox answers for a receiver that is no longer in the file.
     world.refusing = vec!["partners".into()];
-    cure_of(&mut world, "cured", 1);
+    world.cure_of(1);
     world.pass(900);
     let dead: Vec<&Notice> = world
         .state
@@ -201,9 +187,9 @@ fn the_fallback_of_a_receiver_that_is_taken_out_is_told_the_end_once() {
     changed.routes = vec![route(&["others"])];
     assert!(world.reload(changed));
     world.refusing = vec!["ops".into()];
-    cure_of(&mut world, "cured", 1);
+    world.cure_of(1);
     world.pass(900);
-    assert_eq!(to(&world, "partners").len(), 2, "{:?}", delivered(&world));
+    assert_eq!(to(&world, "partners").len(), 2, "{:?}", world.arrived());
     assert_eq!(told(to(&world, "partners")[1]), "partners: resolved [failing resolved]");
 }
 
@@ -211,19 +197,19 @@ fn the_fallback_of_a_receiver_that_is_taken_out_is_told_the_end_once() {
 fn an_alert_that_fired_anew_before_its_end_was_told_is_over_for_the_fallback() {
     let mut world = told_instead();
     // A second alert keeps the batch open.
-    fail_of(&mut world, "b", 2);
+    world.fail_of(2);
     world.pass(120);
-    cure_of(&mut world, "cured", 1);
-    for minute in 0..12 {
-        fail_of(&mut world, &format!("b{minute}-"), 2);
+    world.cure_of(1);
+    for _ in 0..12 {
+        world.fail_of(2);
         world.pass(60);
     }
     let ended = to(&world, "partners");
     assert_eq!(told(ended[1]), "partners: resolved [failing resolved]");
-    fail_of(&mut world, "anew", 1);
+    world.fail_of(1);
     world.pass(600);
-    cure_of(&mut world, "cured-anew", 1);
-    cure_of(&mut world, "cured-b", 2);
+    world.cure_of(1);
+    world.cure_of(2);
     world.pass(1_200);
     assert!(world.state.batches.is_empty());
     assert_eq!(to(&world, "partners").len(), 2, "what fired anew was told to `ops` alone");
@@ -238,7 +224,7 @@ fn an_end_in_a_message_made_of_many_batches_reaches_the_fallback() {
     let mut world = World::calm(policy);
     world.refusing = vec!["ops".into()];
     for affiliate in 1..=15 {
-        fail_of(&mut world, &format!("{affiliate}-"), affiliate);
+        world.fail_of(affiliate);
     }
     world.pass(150);
     assert_eq!(to(&world, "partners").len(), 15);
@@ -246,7 +232,7 @@ fn an_end_in_a_message_made_of_many_batches_reaches_the_fallback() {
     // It takes nothing for a while, so that its messages are merged.
     world.failing = vec!["ops".into()];
     for affiliate in 1..=15 {
-        cure_of(&mut world, &format!("cured{affiliate}"), affiliate);
+        world.cure_of(affiliate);
     }
     while !world.state.batches.is_empty() {
         world.pass(10);
@@ -254,7 +240,7 @@ fn an_end_in_a_message_made_of_many_batches_reaches_the_fallback() {
     world.failing.clear();
     world.pass(120);
     let merged = |receiver| to(&world, receiver).iter().any(|one| one.alerts.len() > 1);
-    assert!(merged("ops"), "{:?}", delivered(&world));
+    assert!(merged("ops"), "{:?}", world.arrived());
     let ends = to(&world, "partners").split_off(15);
     let ended: usize = ends.iter().map(|notice| notice.alerts.len()).sum();
     assert_eq!((ended, ends.iter().all(|notice| notice.is_back)), (15, true));
@@ -284,7 +270,7 @@ fn a_message_that_is_tried_for_a_day_keeps_no_other_from_its_fallback() {
         world.pass(seconds_apart);
         world.fail_many("b", 9);
         world.pass(240);
-        assert_eq!(delivered(&world), ["partners: first [paged critical]"], "{seconds_apart}");
+        assert_eq!(world.arrived(), ["partners: first [paged critical]"], "{seconds_apart}");
         world.failing.clear();
         world.pass(900);
         let told: Vec<String> = to(&world, "ops").into_iter().map(told).collect();
@@ -298,7 +284,7 @@ fn a_dead_letter_that_is_sent_again_in_vain_keeps_no_other_from_its_fallback() {
     world.failing = vec!["ops".into()];
     let dead: Vec<u64> = world.state.outbox.keys().copied().collect();
     world.turn(News::Resend { numbers: &dead });
-    fail_of(&mut world, "b", 2);
+    world.fail_of(2);
     world.pass(900);
     let again = to(&world, "partners").split_off(1);
     assert_eq!(

@@ -20,34 +20,20 @@ fn world() -> World {
     World::calm(policy(vec![failing()]))
 }
 
-fn fail_of(world: &mut World, name: &str, affiliate: u64) {
-    for number in 0..3 {
-        world.fail(&format!("{name}{number}")).affiliate = affiliate;
-    }
-}
-
-fn cure_of(world: &mut World, name: &str, affiliate: u64) {
-    world.succeed(name).affiliate = affiliate;
-}
-
-fn delivered(world: &World) -> Vec<String> {
-    world.delivered.iter().map(told).collect()
-}
-
 #[test]
 fn what_waits_for_a_failing_channel_becomes_the_newest_state_of_its_batch() {
     let mut world = world();
     world.failing = vec!["ops".into()];
-    fail_of(&mut world, "a", 1);
+    world.fail_of(1);
     world.pass(150);
     let first = world.waiting("ops")[0].notice.clone();
-    fail_of(&mut world, "b", 2);
+    world.fail_of(2);
     world.pass(240);
     world.restart();
-    assert_eq!(world.waiting("ops").len(), 1, "{:?}", world.told());
+    assert_eq!(world.waiting("ops").len(), 1, "{:?}", world.arrived());
     world.failing.clear();
     world.pass(360);
-    assert_eq!(delivered(&world), ["ops: first [failing quiet, failing critical]"]);
+    assert_eq!(world.arrived(), ["ops: first [failing quiet, failing critical]"]);
     let sent = &world.delivered[0];
     assert_eq!((&sent.batch, sent.late_since), (&first.batch, Some(first.created_at)));
     // A receiver that knows the id of the first would take the news for a repeat.
@@ -58,14 +44,14 @@ fn what_waits_for_a_failing_channel_becomes_the_newest_state_of_its_batch() {
 fn an_incident_that_ended_while_its_channel_was_dead_is_told_once_and_as_over() {
     let mut world = world();
     world.failing = vec!["ops".into()];
-    fail_of(&mut world, "a", 1);
+    world.fail_of(1);
     world.pass(150);
-    cure_of(&mut world, "cured", 1);
+    world.cure_of(1);
     world.pass(900);
     assert!(world.state.batches.is_empty(), "its end is written");
     world.failing.clear();
     world.pass(900);
-    assert_eq!(delivered(&world), ["ops: resolved [failing resolved]"]);
+    assert_eq!(world.arrived(), ["ops: resolved [failing resolved]"]);
     let alert = &world.delivered[0].alerts[0];
     let AlertStatus::Resolved { resolved_at } = alert.status else { panic!("{alert:?}") };
     assert!(alert.began_at <= alert.fired_at && alert.fired_at < resolved_at);
@@ -76,10 +62,10 @@ fn an_incident_that_ended_while_its_channel_was_dead_is_told_once_and_as_over() 
 fn a_message_whose_answer_was_lost_goes_out_again_as_it_was() {
     let mut world = world();
     world.mute = vec!["ops".into()];
-    fail_of(&mut world, "a", 1);
+    world.fail_of(1);
     world.pass(150);
     assert!(!world.delivered.is_empty());
-    cure_of(&mut world, "cured", 1);
+    world.cure_of(1);
     world.pass(600);
     world.restart();
     assert_eq!(world.waiting("ops").len(), 2);
@@ -101,18 +87,18 @@ fn an_alert_that_ended_and_fired_anew_is_told_with_both() {
     open.keep_firing_for = seconds(60);
     world.policy.rules = vec![open];
     world.restart_changed();
-    fail_of(&mut world, "a", 1);
-    fail_of(&mut world, "b", 2);
+    world.fail_of(1);
+    world.fail_of(2);
     world.pass(150);
-    assert_eq!(delivered(&world).len(), 1);
+    assert_eq!(world.arrived().len(), 1);
     world.failing = vec!["ops".into()];
-    for round in 0..3 {
-        cure_of(&mut world, &format!("cured{round}"), 1);
-        for minute in 0..16 {
-            fail_of(&mut world, &format!("b{round}-{minute}-"), 2);
+    for _ in 0..3 {
+        world.cure_of(1);
+        for _ in 0..16 {
+            world.fail_of(2);
             world.pass(60);
         }
-        fail_of(&mut world, &format!("a{round}"), 1);
+        world.fail_of(1);
         world.pass(420);
     }
     assert_eq!(world.waiting("ops").len(), 1);
@@ -137,7 +123,7 @@ fn after_an_outage_a_person_gets_a_bounded_number_of_messages_that_tell_everythi
     let mut world = World::calm(policy);
     world.failing = vec!["ops".into()];
     for affiliate in 1..=40 {
-        fail_of(&mut world, &format!("{affiliate}-"), affiliate);
+        world.fail_of(affiliate);
         world.pass(10);
     }
     world.pass(120);
@@ -155,12 +141,12 @@ fn after_an_outage_a_person_gets_a_bounded_number_of_messages_that_tell_everythi
         .collect();
     assert_eq!(told_of.len(), 40, "nobody is told twice");
     assert_eq!(told_of.into_iter().collect::<BTreeSet<_>>().len(), 40, "nobody is left out");
-    assert!(world.delivered.len() <= 12, "{:?}", delivered(&world));
+    assert!(world.delivered.len() <= 12, "{:?}", world.arrived());
     let reminders = || world.state.batches.values().filter(|batch| batch.settled_at.is_none());
     assert_eq!(reminders().count(), 0, "each batch knows that it was told");
     // The end of each goes where its batch stands, and comes after what it ends.
     for affiliate in 1..=40 {
-        cure_of(&mut world, &format!("cured{affiliate}"), affiliate);
+        world.cure_of(affiliate);
     }
     world.pass(900);
     let ended = world.delivered.iter().filter(|one| one.reason == NoticeReason::Resolved).count();
@@ -178,7 +164,7 @@ fn a_message_of_several_batches_bears_the_labels_that_they_share() {
     let mut world = World::calm(policy);
     world.failing = vec!["ops".into()];
     for affiliate in 1..=12 {
-        fail_of(&mut world, &format!("{affiliate}-"), affiliate);
+        world.fail_of(affiliate);
         world.pass(30);
     }
     world.pass(120);
@@ -189,7 +175,7 @@ fn a_message_of_several_batches_bears_the_labels_that_they_share() {
         let some = delivered.filter(|notice| (notice.alerts.len() > 1) == of_many);
         some.map(|notice| notice.group.len()).collect()
     };
-    assert_eq!((groups(true), groups(false).len()), (vec![1], 10), "{:?}", delivered(&world));
+    assert_eq!((groups(true), groups(false).len()), (vec![1], 10), "{:?}", world.arrived());
     assert!(groups(false).iter().all(|&labels| labels == 2));
     let merged = world.delivered.iter().find(|notice| notice.alerts.len() > 1).expect("one is");
     assert_eq!(merged.group, [("source".to_owned(), "acme".to_owned())]);
@@ -201,12 +187,12 @@ fn a_dead_letter_is_sent_again_as_it_was() {
     policy.routes[0].fallback = vec!["partners".into()];
     let mut world = World::calm(policy);
     world.refusing = vec!["ops".into()];
-    fail_of(&mut world, "a", 1);
+    world.fail_of(1);
     world.pass(150);
     let (&number, dead) = world.state.outbox.first_key_value().expect("it was given up");
     let id = dead.notice.id.clone();
     assert!(dead.given_up.is_some());
-    assert_eq!(delivered(&world), ["partners: first [failing critical]"]);
+    assert_eq!(world.arrived(), ["partners: first [failing critical]"]);
     // Nothing else takes this for a dead letter.
     world.turn(News::Resend { numbers: &[number + 1] });
     world.turn(News::Resend { numbers: &[number] });
@@ -228,11 +214,11 @@ fn a_dead_letter_is_sent_again_as_it_was() {
 fn a_channel_that_is_dead_for_hours_gets_the_newest_state_when_it_is_back() {
     let mut world = world();
     world.failing = vec!["ops".into()];
-    fail_of(&mut world, "a", 1);
+    world.fail_of(1);
     world.pass(6 * HOUR);
     world.failing.clear();
     world.pass(900);
-    assert_eq!(delivered(&world).len(), 1, "{:?}", delivered(&world));
+    assert_eq!(world.arrived().len(), 1, "{:?}", world.arrived());
     assert!(world.state.outbox.is_empty());
 }
 
@@ -258,7 +244,7 @@ fn a_storm_is_one_message_and_one_end() {
         assert!(to.next().is_none());
     }
     for affiliate in 1..=2_000 {
-        cure_of(&mut world, &format!("cured{affiliate}"), affiliate);
+        world.cure_of(affiliate);
     }
     world.pass(1_200);
     assert_eq!(world.delivered.len(), 4);

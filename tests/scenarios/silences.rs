@@ -49,16 +49,6 @@ impl World {
     fn expire(&mut self, name: &str) {
         self.turn(News::Silence { wish: &Wish::Expire { id: id(name) } });
     }
-
-    fn fail_of(&mut self, affiliate: u64) {
-        for number in 0..3 {
-            self.fail(&format!("{affiliate}-{number}-{}", self.now)).affiliate = affiliate;
-        }
-    }
-
-    fn cure_of(&mut self, affiliate: u64) {
-        self.succeed(&format!("cure{affiliate}-{}", self.now)).affiliate = affiliate;
-    }
 }
 
 #[test]

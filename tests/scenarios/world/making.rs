@@ -8,7 +8,7 @@ use postwatch::domain::policy::{Policy, Route, SourcePolicy, Timing};
 use postwatch::domain::rules::{Condition, Level, Measure, Op, Rule, Severity, Threshold};
 use postwatch::domain::time::Timestamp;
 
-use super::SOURCE;
+use super::{SOURCE, World};
 
 pub fn seconds(s: i64) -> Duration {
     Duration::from_secs(s as u64)
@@ -84,5 +84,19 @@ pub fn row(
         postback_status: "active".into(),
         payload: "https://a.example/p?cid=1".into(),
         debug_information: answer.into(),
+    }
+}
+
+impl World {
+    /// Three deliveries of one affiliate fail.
+    pub fn fail_of(&mut self, affiliate: u64) {
+        for number in 0..3 {
+            self.fail(&format!("{affiliate}-{number}-{}", self.now)).affiliate = affiliate;
+        }
+    }
+
+    /// One of its deliveries succeeds.
+    pub fn cure_of(&mut self, affiliate: u64) {
+        self.succeed(&format!("cure{affiliate}-{}", self.now)).affiliate = affiliate;
     }
 }

@@ -113,6 +113,11 @@ impl World {
         firing.map(|(labels, _)| labels.as_str()).collect()
     }
 
+    /// What their channels took, in the form of [`World::told`].
+    pub fn arrived(&self) -> Vec<String> {
+        self.delivered.iter().map(super::told).collect()
+    }
+
     /// What waits for a receiver.
     pub fn waiting(&self, receiver: &str) -> Vec<&Outgoing> {
         let waiting = self.state.outbox.values().filter(|one| one.given_up.is_none());
