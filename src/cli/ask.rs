@@ -153,6 +153,24 @@ impl ServiceArgs {
     }
 }
 
+/// What is asked for: what was named by a flag of its own, and labels.
+pub fn query<'a>(
+    named: &[(&'a str, Option<&'a str>)],
+    labels: &'a [(String, String)],
+) -> Vec<(&'a str, &'a str)> {
+    let named = named.iter().filter_map(|&(name, value)| Some((name, value?)));
+    let labels = labels.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+    named.chain(labels).collect()
+}
+
+/// `KEY=VALUE`.
+pub fn label(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
+        Some(_) | None => Err("write it as KEY=VALUE, as in affiliate=7".to_owned()),
+    }
+}
+
 /// Where it is, and not with which password.
 fn without_secrets(url: &reqwest::Url) -> String {
     let host = url.host_str().unwrap_or_default();

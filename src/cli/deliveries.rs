@@ -7,7 +7,7 @@ use std::process::ExitCode;
 
 use reqwest::Method;
 
-use super::ask::{Failed, ServiceArgs, read};
+use super::ask::{Failed, ServiceArgs, label, query, read};
 use super::table::table;
 use crate::domain::search::{DeliveryFound, Found};
 
@@ -20,7 +20,7 @@ use crate::domain::search::{DeliveryFound, Found};
 pub struct DeliveriesArgs {
     /// What they must be like: affiliate, offer, postback, host, reason, state, source, event,
     /// since, until …; a value may hold * and ?, and of several for one key any will do
-    #[arg(value_name = "KEY=VALUE", value_parser = super::explain::label)]
+    #[arg(value_name = "KEY=VALUE", value_parser = label)]
     labels: Vec<(String, String)>,
     /// A conversion id of the network
     #[arg(long, value_name = "ID")]
@@ -66,14 +66,12 @@ pub async fn run(args: &DeliveriesArgs) -> anyhow::Result<ExitCode> {
 async fn ask(args: &DeliveriesArgs) -> Result<String, Failed> {
     let limit = args.limit.to_string();
     let named = [
-        ("limit", Some(&limit)),
-        ("conversion", args.conversion.as_ref()),
-        ("transaction", args.transaction.as_ref()),
-        ("cursor", args.cursor.as_ref()),
+        ("limit", Some(limit.as_str())),
+        ("conversion", args.conversion.as_deref()),
+        ("transaction", args.transaction.as_deref()),
+        ("cursor", args.cursor.as_deref()),
     ];
-    let named = named.into_iter().filter_map(|(name, value)| Some((name, value?.as_str())));
-    let labels = args.labels.iter().map(|(name, value)| (name.as_str(), value.as_str()));
-    let query: Vec<(&str, &str)> = named.chain(labels).collect();
+    let query = query(&named, &args.labels);
     args.service.ask(Method::GET, "/api/v1/deliveries", &query, None).await
 }
 

@@ -9,7 +9,7 @@ use std::process::ExitCode;
 
 use reqwest::Method;
 
-use super::ask::{Failed, ServiceArgs, read};
+use super::ask::{Failed, ServiceArgs, label, query, read};
 use super::paint::Paint;
 use crate::domain::explain::{Conversion, Explanation};
 
@@ -54,14 +54,6 @@ Examples:
 Exit codes: 0 it is explained · 1 the rule, group or conversion is not known · 2 wrong usage
 · 3 no postwatch answers there";
 
-/// `KEY=VALUE`.
-pub fn label(text: &str) -> Result<(String, String), String> {
-    match text.split_once('=') {
-        Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
-        Some(_) | None => Err("write it as KEY=VALUE, as in affiliate=7".to_owned()),
-    }
-}
-
 /// Asks once, and prints the answer.
 pub async fn run(args: &ExplainArgs) -> anyhow::Result<ExitCode> {
     match ask(args).await {
@@ -76,13 +68,11 @@ pub async fn run(args: &ExplainArgs) -> anyhow::Result<ExitCode> {
 
 async fn ask(args: &ExplainArgs) -> Result<String, Failed> {
     let named = [
-        ("rule", args.rule.as_ref()),
-        ("conversion", args.conversion.as_ref()),
-        ("transaction", args.transaction.as_ref()),
+        ("rule", args.rule.as_deref()),
+        ("conversion", args.conversion.as_deref()),
+        ("transaction", args.transaction.as_deref()),
     ];
-    let named = named.into_iter().filter_map(|(name, value)| Some((name, value?.as_str())));
-    let labels = args.labels.iter().map(|(name, value)| (name.as_str(), value.as_str()));
-    let query: Vec<(&str, &str)> = named.chain(labels).collect();
+    let query = query(&named, &args.labels);
     args.service.ask(Method::GET, "/api/v1/explain", &query, None).await
 }
 

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use jiff::tz::TimeZone;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::delivery::Identity;
@@ -125,7 +126,8 @@ const ANY_OTHER: u64 = u64::MAX;
 
 /// What the network counts towards switching a postback off. Not documented,
 /// so the user may choose.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
 pub enum DeactivationCounts {
     Deliveries,
     Attempts,

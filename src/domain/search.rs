@@ -19,7 +19,7 @@ mod deliveries;
 mod postbacks;
 
 pub use deliveries::{DeliveryFound, DeliveryWords, deliveries};
-pub use postbacks::{PostbackFound, Row, postbacks};
+pub use postbacks::{Between, PostbackFound, postbacks};
 
 /// Found things of one page.
 pub const LIMITS: RangeInclusive<usize> = 1..=500;

@@ -37,29 +37,21 @@ pub struct PostbackFound {
     pub newest_failure: At,
     pub last_success: Option<At>,
     /// Deliveries that failed in a row; none before the first look-back is whole.
-    pub deliveries_in_a_row: Option<Row>,
-    pub tries_in_a_row: Option<Row>,
+    pub deliveries_in_a_row: Option<Between>,
+    pub tries_in_a_row: Option<Between>,
     /// So many in a row switch it off.
     pub limit: u32,
     /// What of both the rules count.
-    pub counts: Counts,
+    pub counts: DeactivationCounts,
     /// When it will be switched off at this pace.
     pub deactivates_at: Option<At>,
 }
 
 /// A number that is known between bounds, both included.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct Row {
+pub struct Between {
     pub least: u64,
     pub most: u64,
-}
-
-/// What the network may count.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum Counts {
-    Deliveries,
-    Attempts,
 }
 
 /// The failures of one postback.
@@ -156,10 +148,7 @@ fn show(
         deliveries_in_a_row: row.as_ref().map(|row| bounds(row.deliveries)),
         tries_in_a_row: row.as_ref().map(|row| bounds(row.tries)),
         limit: source.deactivates_after,
-        counts: match source.deactivation_counts {
-            DeactivationCounts::Deliveries => Counts::Deliveries,
-            DeactivationCounts::Attempts => Counts::Attempts,
-        },
+        counts: source.deactivation_counts,
         deactivates_at: row.and_then(|row| coming(&row, now)),
     }
 }
@@ -171,8 +160,8 @@ fn coming(row: &InARow, now: Timestamp) -> Option<At> {
     }
 }
 
-fn bounds(bounds: Bounds) -> Row {
-    Row { least: bounds.least as u64, most: bounds.most as u64 }
+fn bounds(bounds: Bounds) -> Between {
+    Between { least: bounds.least as u64, most: bounds.most as u64 }
 }
 
 /// The labels that have one value over all deliveries of the postback.
