@@ -93,8 +93,8 @@ impl Running {
         self.shared.now()
     }
 
-    /// Holds the network's time, so that its truth can be compared at leisure;
-    /// `false` lets it catch up with the clock.
+    /// Holds the network's time where it was last looked at, so that its truth can be
+    /// compared at leisure; `false` lets it catch up with the clock.
     pub fn hold(&self, holds: bool) {
         self.shared.hold(holds);
     }

@@ -79,10 +79,12 @@ impl Shared {
         held_at.unwrap_or_else(|| self.clock.now())
     }
 
-    /// Holds the network's time where it is, or lets it catch up with the clock.
+    /// Holds the network's time where it was last looked at, so that nothing happens
+    /// before the hold that nobody saw; or lets it catch up with the clock.
     pub(super) fn hold(&self, holds: bool) {
+        let seen_at = self.network.lock().unwrap_or_else(PoisonError::into_inner).now();
         let mut held_at = self.held_at.lock().unwrap_or_else(PoisonError::into_inner);
-        *held_at = holds.then(|| held_at.unwrap_or_else(|| self.clock.now()));
+        *held_at = holds.then_some(seen_at);
     }
 
     /// An error in one of the spellings that the network uses.

@@ -140,6 +140,11 @@ impl Network {
         self.now = now;
     }
 
+    /// The moment up to which everything has happened.
+    pub(super) fn now(&self) -> Timestamp {
+        Timestamp(self.origin + i64::from(self.now))
+    }
+
     /// Deliveries whose timestamp is in `from..=to`, as places.
     pub(super) fn places(&self, from: Timestamp, to: Timestamp) -> std::ops::Range<usize> {
         let (from, to) = (from.0 - self.origin, to.0 - self.origin);
