@@ -34,6 +34,7 @@ pub mod suspect;
 
 pub mod alert;
 
+pub mod names;
 pub mod notify;
 
 pub mod heartbeat;

@@ -164,7 +164,7 @@ impl Outbox {
         }
         let texts = answer.await.unwrap_or_default();
         for (sample, text) in samples.iter_mut().zip(texts) {
-            sample.text = text.map(safe_text);
+            sample.text = text.as_ref().map(safe_text);
         }
     }
 
@@ -234,13 +234,13 @@ enum Taken {
     Overtaken,
 }
 
-fn safe_text(text: DeliveryText) -> SampleText {
+fn safe_text(text: &DeliveryText) -> SampleText {
     SampleText {
-        url: url::redact(&text.payload),
-        answer: url::answer(&text.debug_information),
-        conversion_id: match text.conversion_id.is_empty() {
-            true => text.transaction_id,
-            false => text.conversion_id,
+        url: url::redact(text.payload()),
+        answer: url::answer(text.debug_information()),
+        conversion_id: match text.conversion_id().is_empty() {
+            true => text.transaction_id().to_owned(),
+            false => text.conversion_id().to_owned(),
         },
     }
 }

@@ -1,9 +1,9 @@
 //! Counters that never go down and go on across a restart: a fold over the
 //! journal, so that a crash makes no hole in a graph.
 
-use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
+use hashbrown::{Equivalent, HashMap, HashSet};
 use serde::{Deserialize, Serialize};
 
 use super::delivery::{Ended, Identity};
@@ -38,6 +38,16 @@ pub struct Counters {
     pub most_series: usize,
     /// Those that came when there was no room any more.
     others: HashSet<u64>,
+}
+
+/// A key of [`Counters::hosts`], borrowed.
+#[derive(Hash)]
+struct HostSeries<'a>(Option<&'a str>, Reason);
+
+impl Equivalent<(Option<String>, Reason)> for HostSeries<'_> {
+    fn equivalent(&self, (host, reason): &(Option<String>, Reason)) -> bool {
+        self.0 == host.as_deref() && self.1 == *reason
+    }
 }
 
 /// How long deliveries took from their timestamp to their recovery.
@@ -92,13 +102,20 @@ impl Counters {
     pub fn add_failure(&mut self, offer: u64, affiliate: u64, host: &str, reason: Reason) {
         let pair = self.pair(offer, affiliate);
         self.deliveries.entry(pair).or_default();
-        let has_series = self.failures.contains_key(&(pair, reason));
-        let name = ["failures", &reason.to_string()];
-        let pair = pair.filter(|_| has_series || self.has_room(&name, &[offer, affiliate]));
-        *self.failures.entry((pair, reason)).or_default() += 1;
+        match self.failures.get_mut(&(pair, reason)) {
+            Some(count) => *count += 1,
+            None => self.add_first_failure(pair, reason),
+        }
         if !host.is_empty() {
             self.add_host(host, reason);
         }
+    }
+
+    fn add_first_failure(&mut self, pair: Pair, reason: Reason) {
+        let name = ["failures", &reason.to_string()];
+        let has_room = |&(offer, affiliate): &_| self.has_room(&name, &[offer, affiliate]);
+        let pair = pair.filter(has_room);
+        *self.failures.entry((pair, reason)).or_default() += 1;
     }
 
     fn pair(&mut self, offer: u64, affiliate: u64) -> Pair {
@@ -108,10 +125,12 @@ impl Counters {
     }
 
     fn add_host(&mut self, host: &str, reason: Reason) {
-        let own = Some(host.to_owned());
-        let has_series = self.hosts.contains_key(&(own.clone(), reason));
+        if let Some(count) = self.hosts.get_mut(&HostSeries(Some(host), reason)) {
+            *count += 1;
+            return;
+        }
         let name = ["hosts", host, &reason.to_string()];
-        let host = own.filter(|_| has_series || self.has_room(&name, &[]));
+        let host = self.has_room(&name, &[]).then(|| host.to_owned());
         *self.hosts.entry((host, reason)).or_default() += 1;
     }
 

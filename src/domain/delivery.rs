@@ -14,7 +14,7 @@ use super::time::Timestamp;
 ///
 /// Ids are the network's own numbers. Every word that the network may add to
 /// later (`delivery_method`, `postback_level`, …) stays an open string.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Row<'a> {
     pub offer: u64,
     pub offer_name: Cow<'a, str>,

@@ -1,8 +1,7 @@
 //! The labels of deliveries, interned: a delivery carries one small number for
 //! all of them, and rules compare numbers instead of texts.
 
-use std::collections::HashMap;
-
+use hashbrown::HashMap;
 use serde::{Deserialize, Serialize};
 
 use super::delivery::Row;

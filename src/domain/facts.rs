@@ -1,9 +1,10 @@
 //! What is known of one source: a fold over its journal. The live service and
 //! a restart apply the same entries in the same order and reach the same facts.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashSet};
 use std::time::Duration;
 
+use hashbrown::HashMap;
 use serde::{Deserialize, Serialize};
 
 use super::counters::Counters;
@@ -11,6 +12,7 @@ use super::coverage::{Coverage, Span};
 use super::deliveries::{Deliveries, Slot};
 use super::delivery::{Delivery, Ended, Life};
 use super::dims::{DimsId, DimsTable};
+use super::names::Names;
 use super::time::Timestamp;
 
 /// One thing that happened, as the journal keeps it.
@@ -87,8 +89,8 @@ pub struct Facts {
     /// The timestamp of its last row: of what came later it says nothing. Never stored.
     pub given_until: Option<Timestamp>,
     pub dims: DimsTable,
-    pub offer_names: HashMap<u64, String>,
-    pub affiliate_names: HashMap<u64, String>,
+    pub offer_names: Names,
+    pub affiliate_names: Names,
     pub deliveries: Deliveries,
     /// By scope, then by second.
     successes: HashMap<u64, CountsBySecond>,
@@ -269,11 +271,11 @@ impl Facts {
 
     /// `Name (7)`, or the bare id where no row has told the name.
     pub fn affiliate_text(&self, id: u64) -> String {
-        named(self.affiliate_names.get(&id), id)
+        named(self.affiliate_names.get(id), id)
     }
 
     pub fn offer_text(&self, id: u64) -> String {
-        named(self.offer_names.get(&id), id)
+        named(self.offer_names.get(id), id)
     }
 
     /// Forgets what lies at or before `until`.
@@ -317,7 +319,7 @@ impl Facts {
     }
 }
 
-fn named(name: Option<&String>, id: u64) -> String {
+fn named(name: Option<&str>, id: u64) -> String {
     match name {
         Some(name) if !name.is_empty() => format!("{name} ({id})"),
         Some(_) | None => id.to_string(),

@@ -39,7 +39,7 @@ pub fn reconcile(
     dims: DimsId,
     row: &Row<'_>,
 ) -> Sighting {
-    let known = facts.deliveries.find(identity).map(|slot| *facts.deliveries.get(slot));
+    let known = facts.deliveries.find(identity).map(|slot| facts.deliveries.get(slot));
     match known {
         None => first_sight(reading, facts, identity, dims, row),
         Some(known) => again(reading, facts, known, dims, row),
@@ -153,6 +153,6 @@ pub fn abandoned(reading: Reading<'_>, facts: &Facts, postback: u64) -> Vec<Deli
         .collect()
 }
 
-fn open_deliveries(facts: &Facts) -> impl Iterator<Item = &Delivery> + '_ {
+fn open_deliveries(facts: &Facts) -> impl Iterator<Item = Delivery> + '_ {
     facts.deliveries.open().map(|(_, slot)| facts.deliveries.get(slot))
 }

@@ -13,7 +13,7 @@ use super::rules::Rule;
 
 mod gates;
 
-pub use gates::{DaySpan, Inhibition, Matches, Mute, fits};
+pub use gates::{DaySpan, Inhibition, Labelled, Matches, Mute, fits};
 
 /// Everything that the domain needs to know of the configuration.
 #[derive(Debug, Clone, Default, PartialEq)]

@@ -313,7 +313,8 @@ fn is_known_key(line: &str) -> bool {
 }
 
 fn worded(cause: &str) -> Option<Reason> {
-    let told = WORDINGS.iter().find(|(_, words)| words.iter().any(|word| contains(cause, word)));
+    let lower = cause.to_ascii_lowercase();
+    let told = WORDINGS.iter().find(|(_, words)| words.iter().any(|word| lower.contains(word)));
     told.map(|(reason, _)| *reason).or_else(|| ends_early(cause).then_some(Reason::Reset))
 }
 
@@ -325,7 +326,10 @@ fn ends_early(cause: &str) -> bool {
 fn is_bot_wall(debug_information: &str) -> bool {
     // The URL that was called may itself name a captcha.
     let answer = debug_information.lines().filter(|line| !line.starts_with("PostbackUrl:"));
-    answer.into_iter().any(|line| BOT_WALL.iter().any(|sign| contains(line, sign)))
+    answer.into_iter().any(|line| {
+        let lower = line.to_ascii_lowercase();
+        BOT_WALL.iter().any(|sign| lower.contains(sign))
+    })
 }
 
 /// Whether no request can be made of it. Payloads of other methods than
@@ -335,12 +339,6 @@ fn is_uncallable(payload: &str) -> bool {
     !payload.is_empty()
         && !payload.starts_with(['<', '{', '['])
         && url::host(payload, "postback").is_none()
-}
-
-/// Whether `text` holds `word` (lower case, ASCII) in any case. Allocates nothing.
-fn contains(text: &str, word: &str) -> bool {
-    let (text, word) = (text.as_bytes(), word.as_bytes());
-    text.windows(word.len()).any(|part| part.eq_ignore_ascii_case(word))
 }
 
 #[cfg(test)]

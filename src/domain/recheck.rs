@@ -73,7 +73,7 @@ pub fn proofs(source: &SourceState, scope: &Scope, read: u32, span: Span) -> Vec
             && scope.contains(dims.offer, dims.affiliate)
     };
     let open = facts.deliveries.open().map(|(_, slot)| slot).filter(|&slot| is_asked(slot));
-    let mut places: Vec<(Timestamp, &Delivery)> = Vec::new();
+    let mut places: Vec<(Timestamp, Delivery)> = Vec::new();
     for slot in open {
         let delivery = facts.deliveries.get(slot);
         // Whether a later row bears the first one's time is not documented.
@@ -110,7 +110,7 @@ fn lengths(times: &[Timestamp]) -> Vec<usize> {
     lengths.filter(|&length| length > 0).collect()
 }
 
-fn question(facts: &Facts, scope: &Scope, cluster: &[(Timestamp, &Delivery)]) -> Option<Question> {
+fn question(facts: &Facts, scope: &Scope, cluster: &[(Timestamp, Delivery)]) -> Option<Question> {
     let (first, last) = (cluster.first()?.0, cluster.last()?.0);
     let dims = || cluster.iter().map(|(_, delivery)| facts.dims.get(delivery.dims));
     let narrow = |all: &[u64], ids: BTreeSet<u64>| match ids.len() <= MOST_FILTERS {

@@ -8,6 +8,7 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::policy::Labelled;
 use super::time::Timestamp;
 
 pub mod matcher;
@@ -130,18 +131,18 @@ impl Silence {
     }
 
     /// Whether an alert with these labels is meant.
-    pub fn matches(&self, labels: &BTreeMap<String, String>) -> bool {
-        self.draft.matches(labels)
+    pub fn matches(&self, labelled: &impl Labelled) -> bool {
+        self.draft.matches(labelled)
     }
 }
 
 impl Draft {
     /// Whether an alert with these labels is meant. Regular expressions come last: they
     /// cost most.
-    pub fn matches(&self, labels: &BTreeMap<String, String>) -> bool {
+    pub fn matches(&self, labelled: &impl Labelled) -> bool {
         let of = |is_regex| {
             let mut all = self.matchers.iter().filter(move |m| m.op().is_regex() == is_regex);
-            all.all(|matcher| matcher.matches(labels))
+            all.all(|matcher| matcher.matches(labelled))
         };
         of(false) && of(true)
     }

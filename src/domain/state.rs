@@ -1,15 +1,16 @@
 //! Everything that postwatch knows, and how it is built from what the store kept.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use hashbrown::HashMap;
 use serde::{Deserialize, Serialize};
 
 use super::alert::builtin::Sight;
 use super::alert::{Alert, AlertKey};
 use super::counters::{Counters, MOST_SERIES};
 use super::coverage::Coverage;
-use super::delivery::Identity;
+use super::delivery::{Identity, Row};
 use super::dims::{DimsId, DimsRecord};
 use super::facts::{Entry, Facts, PostbackState};
 use super::notify::plan::{Batch, BatchKey};
@@ -31,13 +32,20 @@ pub struct Changes {
     pub commit: u64,
     /// The network's time, as far as it is known.
     pub seen_at: Timestamp,
-    /// In the order in which they happened, by source.
-    pub journal: Vec<(String, Entry)>,
+    /// In the order in which they happened; neighbours of one source together.
+    pub journal: Vec<(String, Vec<Entry>)>,
     pub texts: Vec<DeliveryText>,
     pub records: Vec<Record>,
 }
 
 impl Changes {
+    pub(super) fn record(&mut self, source: &str, entry: Entry) {
+        match self.journal.last_mut() {
+            Some((last, entries)) if last == source => entries.push(entry),
+            Some(_) | None => self.journal.push((source.to_owned(), vec![entry])),
+        }
+    }
+
     pub fn is_empty(&self) -> bool {
         self.journal.is_empty() && self.texts.is_empty() && self.records.is_empty()
     }
@@ -47,10 +55,45 @@ impl Changes {
 #[derive(Clone, PartialEq, Serialize, Deserialize)]
 pub struct DeliveryText {
     pub identity: Identity,
-    pub conversion_id: String,
-    pub transaction_id: String,
-    pub payload: String,
-    pub debug_information: String,
+    /// One text behind the other, in the order of the methods: one allocation holds
+    /// them all.
+    texts: String,
+    /// Where each but the last ends.
+    ends: [u32; 3],
+}
+
+impl DeliveryText {
+    pub fn of(identity: Identity, row: &Row<'_>) -> DeliveryText {
+        let parts = [&row.conversion_id, &row.transaction_id, &row.payload, &row.debug_information];
+        let mut texts = String::with_capacity(parts.iter().map(|part| part.len()).sum());
+        let mut ends = [0; 4];
+        for (part, end) in parts.into_iter().zip(&mut ends) {
+            texts.push_str(part);
+            *end = texts.len() as u32;
+        }
+        DeliveryText { identity, texts, ends: [ends[0], ends[1], ends[2]] }
+    }
+
+    pub fn conversion_id(&self) -> &str {
+        self.part(0, self.ends[0])
+    }
+
+    pub fn transaction_id(&self) -> &str {
+        self.part(self.ends[0], self.ends[1])
+    }
+
+    pub fn payload(&self) -> &str {
+        self.part(self.ends[1], self.ends[2])
+    }
+
+    pub fn debug_information(&self) -> &str {
+        self.part(self.ends[2], self.texts.len() as u32)
+    }
+
+    /// Empty where what the store gave back makes no sense.
+    fn part(&self, from: u32, to: u32) -> &str {
+        self.texts.get(from as usize..to as usize).unwrap_or_default()
+    }
 }
 
 impl std::fmt::Debug for DeliveryText {
@@ -130,7 +173,7 @@ pub enum Record {
 #[derive(Debug)]
 pub enum Stored {
     Record(Record),
-    Entry { source: String, entry: Entry },
+    Entries { source: String, entries: Vec<Entry> },
     Checkpoint { source: String, checkpoint: Checkpoint },
 }
 
@@ -184,6 +227,16 @@ pub struct SourceState {
     pub active: Vec<BTreeSet<Group>>,
 }
 
+impl SourceState {
+    /// Takes an entry up in the facts and in what is counted from them.
+    pub(super) fn apply(&mut self, entry: &Entry) {
+        let effect = self.facts.apply(entry);
+        if let Some(windows) = &mut self.windows {
+            windows.apply(&self.facts, &effect);
+        }
+    }
+}
+
 /// A read whose pages arrive; its clean successes count only when it is whole.
 #[derive(Debug, Default)]
 pub struct OpenRead {
@@ -217,8 +270,11 @@ impl State {
     pub fn restore(&mut self, stored: Stored) {
         match stored {
             Stored::Record(record) => self.restore_record(record),
-            Stored::Entry { source, entry } => {
-                self.facts(&source).apply(&entry);
+            Stored::Entries { source, entries } => {
+                let facts = self.facts(&source);
+                for entry in &entries {
+                    facts.apply(entry);
+                }
             }
             Stored::Checkpoint { source, checkpoint } => {
                 let facts = self.facts(&source);
@@ -258,10 +314,10 @@ impl State {
             }
             Record::Dims { source, dims, .. } => self.facts(&source).dims.restore(&dims),
             Record::OfferName { source, id, name } => {
-                self.facts(&source).offer_names.insert(id, name);
+                self.facts(&source).offer_names.set(id, name);
             }
             Record::AffiliateName { source, id, name } => {
-                self.facts(&source).affiliate_names.insert(id, name);
+                self.facts(&source).affiliate_names.set(id, name);
             }
             Record::Coverage { source, scope, coverage } => {
                 self.facts(&source).coverage.insert(scope, coverage);

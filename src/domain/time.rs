@@ -17,6 +17,22 @@ use serde::{Deserialize, Serialize};
 pub struct Timestamp(pub i64);
 
 impl Timestamp {
+    /// A moment that a row tells, within 1970 to 2106: what lies beyond is nonsense, and
+    /// deliveries are held with 32 bits for each of their times.
+    pub fn of_row(seconds: i64) -> Timestamp {
+        Timestamp(seconds.clamp(0, u32::MAX.into()))
+    }
+
+    /// In 32 bits; exact for what [`Timestamp::of_row`] gave.
+    pub fn to_u32(self) -> u32 {
+        Timestamp::of_row(self.0).0 as u32
+    }
+
+    /// The reverse of [`Timestamp::to_u32`].
+    pub fn of_u32(seconds: u32) -> Timestamp {
+        Timestamp(seconds.into())
+    }
+
     /// The last multiple of `step` that is not after this moment.
     pub fn floor_to(self, step: Duration) -> Timestamp {
         let step = seconds(step).max(1);

@@ -15,12 +15,13 @@ use super::notify::plan::{self, BatchKey};
 use super::outgoing::{Outcome, Outgoing, THREADS_LINGER};
 use super::policy::{Policy, SourcePolicy};
 use super::silence::{Refused, SilenceId, Wish};
-use super::state::{Changes, DeliveryText, Record, State};
+use super::state::{Changes, Record, State};
 use super::time::Timestamp;
 
 mod adoption;
 mod counting;
 pub(super) mod evaluation;
+mod page;
 mod reads;
 mod sends;
 mod sight;
@@ -341,26 +342,13 @@ impl Turn<'_> {
     /// Applies an entry to facts and windows, and keeps it for the journal.
     fn record(&mut self, source_name: &str, entry: Entry) {
         let Some(source) = self.state.sources.get_mut(source_name) else { return };
-        let effect = source.facts.apply(&entry);
-        if let Some(windows) = &mut source.windows {
-            windows.apply(&source.facts, &effect);
-        }
-        self.changes.journal.push((source_name.to_owned(), entry));
+        source.apply(&entry);
+        self.changes.record(source_name, entry);
     }
 
     fn record_deliveries(&mut self, source: &SourcePolicy, deliveries: Vec<Delivery>) {
         for delivery in deliveries {
             self.record(&source.name, Entry::Delivery(delivery));
         }
-    }
-
-    fn keep_text(&mut self, identity: super::delivery::Identity, row: &Row<'_>) {
-        self.changes.texts.push(DeliveryText {
-            identity,
-            conversion_id: row.conversion_id.clone().into_owned(),
-            transaction_id: row.transaction_id.clone().into_owned(),
-            payload: row.payload.clone().into_owned(),
-            debug_information: row.debug_information.clone().into_owned(),
-        });
     }
 }

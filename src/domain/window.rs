@@ -110,7 +110,7 @@ impl Windows {
         // enter the current one, so that `leave` can take the leavers out.
         let entered_at = if from == Timestamp(i64::MIN) { to } else { from };
         for slot in facts.deliveries.within(from, to) {
-            let delivery = facts.deliveries.get(slot);
+            let delivery = &facts.deliveries.get(slot);
             for rule in &mut self.rules {
                 if let Some(part) = rule.part(entered_at, delivery.timestamp) {
                     rule.count(facts, delivery, part, 1);
@@ -132,7 +132,7 @@ impl Windows {
     }
 
     fn change_delivery(&mut self, facts: &Facts, slot: Slot, before: Option<Delivery>) {
-        let delivery = facts.deliveries.get(slot);
+        let delivery = &facts.deliveries.get(slot);
         let at = self.at;
         if let Some(before) = before.filter(|before| before.timestamp <= at) {
             self.streaks.forget(facts, slot, &before);

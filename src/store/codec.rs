@@ -1,23 +1,26 @@
 //! Bytes of the store: postcard behind a version byte; texts deflated.
 
-use std::io::{Read, Write};
+use std::io::Read;
 
-use flate2::Compression;
 use flate2::read::DeflateDecoder;
-use flate2::write::DeflateEncoder;
+use flate2::{Compress, Compression, FlushCompress, Status};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::StoreError;
 
 /// Rises when what is written can no longer be read by the version before.
-const VERSION: u8 = 4;
+const VERSION: u8 = 5;
 
 /// A text block never unpacks to more: its rows were limited when they came in.
 const LARGEST_UNPACKED: u64 = 64 << 20;
 
 pub fn encode<T: Serialize>(value: &T) -> Vec<u8> {
-    let bytes = vec![VERSION];
+    append(vec![VERSION], value)
+}
+
+/// The value alone, behind what is there.
+pub fn append<T: Serialize>(bytes: Vec<u8>, value: &T) -> Vec<u8> {
     postcard::to_extend(value, bytes)
         .expect("writing to memory cannot fail, and every type has a length")
 }
@@ -37,9 +40,27 @@ pub fn decode<T: DeserializeOwned>(what: &str, bytes: &[u8]) -> Result<T, StoreE
     }
 }
 
-pub fn pack(bytes: &[u8]) -> Vec<u8> {
-    let mut encoder = DeflateEncoder::new(Vec::new(), Compression::fast());
-    encoder.write_all(bytes).and_then(|()| encoder.finish()).expect("memory takes every byte")
+/// Deflates blocks, one after the other: to make a compressor costs more than to
+/// compress a block with it.
+pub struct Packer(Compress);
+
+impl Packer {
+    pub fn new() -> Packer {
+        Packer(Compress::new(Compression::fast(), false))
+    }
+
+    pub fn pack(&mut self, bytes: &[u8]) -> Vec<u8> {
+        self.0.reset();
+        let mut packed = Vec::with_capacity(bytes.len() / 2);
+        loop {
+            let rest = &bytes[self.0.total_in() as usize..];
+            let status = self.0.compress_vec(rest, &mut packed, FlushCompress::Finish);
+            if status.expect("memory takes every byte") == Status::StreamEnd {
+                return packed;
+            }
+            packed.reserve(bytes.len().max(64));
+        }
+    }
 }
 
 pub fn unpack(bytes: &[u8]) -> Result<Vec<u8>, StoreError> {

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use siphasher::sip::SipHasher13;
 
 use super::StoreError;
-use super::codec::{decode, encode, pack, unpack};
+use super::codec::{Packer, append, decode, encode, unpack};
 use crate::domain::delivery::Identity;
 use crate::domain::facts::Entry;
 use crate::domain::state::{Changes, DeliveryText, Record};
@@ -87,20 +87,23 @@ fn key_hash(key: &[u8]) -> u64 {
 /// Everything that one commit writes, after what was `written` before.
 pub fn writes(changes: &Changes, written: &mut Written) -> Vec<Write> {
     written.commit = changes.commit;
-    let shown_at = changes.journal.iter().map(|(_, entry)| entry.shown_at()).max();
+    let entries = changes.journal.iter().flat_map(|(_, entries)| entries);
+    let shown_at = entries.map(Entry::shown_at).max();
     let shown_at =
         shown_at.unwrap_or_default().min(changes.seen_at.max(written.written_at) + MOST_AHEAD);
     written.written_at = written.written_at.max(shown_at);
     let mut writes: Vec<Write> = Vec::new();
-    let blocks = blocks(&changes.journal, BLOCK);
-    for (number, block) in (0u32..).zip(blocks) {
+    let journal = changes.journal.iter().flat_map(|(source, of)| blocks(source, of, BLOCK));
+    for (number, block) in (0u32..).zip(journal) {
         let key = journal_key(written.written_at, changes.commit, number);
         written.add(&key);
-        writes.push((key, Some(encode(&block))));
+        writes.push((key, Some(block)));
     }
-    let blocks = self::blocks(&changes.texts, UNPACKED_BLOCK);
-    for (number, block) in (0u32..).zip(blocks) {
-        writes.push((text_key(changes.commit, number), Some(pack(&encode(&block)))));
+    if !changes.texts.is_empty() {
+        let mut packer = Packer::new();
+        for (number, block) in (0u32..).zip(blocks(&(), &changes.texts, UNPACKED_BLOCK)) {
+            writes.push((text_key(changes.commit, number), Some(packer.pack(&block))));
+        }
     }
     for record in &changes.records {
         writes.push((record_key(record), (!is_removal(record)).then(|| encode(record))));
@@ -125,7 +128,8 @@ pub fn read_journal_key(key: &[u8]) -> Option<(Timestamp, u64)> {
     Some((Timestamp(i64::try_from(written_at).ok()?), commit))
 }
 
-pub fn read_journal_block(bytes: &[u8]) -> Result<Vec<(String, Entry)>, StoreError> {
+/// The source of a block, and what happened there.
+pub fn read_journal_block(bytes: &[u8]) -> Result<(String, Vec<Entry>), StoreError> {
     decode("a block of the journal", bytes)
 }
 
@@ -163,27 +167,27 @@ pub fn find_texts<B: AsRef<[u8]>, Blocks: Iterator<Item = Result<B, StoreError>>
 }
 
 fn read_texts(bytes: &[u8]) -> Result<Vec<DeliveryText>, StoreError> {
-    decode("a block of texts", &unpack(bytes)?)
+    let ((), texts) = decode("a block of texts", &unpack(bytes)?)?;
+    Ok(texts)
 }
 
 pub fn read_record(bytes: &[u8]) -> Result<Record, StoreError> {
     decode("a record", bytes)
 }
 
-/// Groups items into blocks of about `size` bytes.
-fn blocks<T: Serialize>(items: &[T], size: usize) -> Vec<Vec<&T>> {
-    let mut blocks: Vec<Vec<&T>> = Vec::new();
-    let (mut block, mut held) = (Vec::new(), 0);
-    for item in items {
-        held += encode(item).len();
-        block.push(item);
-        if held >= size {
-            blocks.push(std::mem::take(&mut block));
-            held = 0;
+/// Items encoded into blocks of about `size` bytes, each of which reads as
+/// `(head, Vec<item>)`.
+fn blocks<T: Serialize>(head: &impl Serialize, items: &[T], size: usize) -> Vec<Vec<u8>> {
+    let (mut blocks, mut block, mut count) = (Vec::new(), Vec::new(), 0usize);
+    for (place, item) in items.iter().enumerate() {
+        block = append(block, item);
+        count += 1;
+        if block.len() >= size || place + 1 == items.len() {
+            // A list is its length, then its items.
+            let mut whole = encode(&(head, std::mem::take(&mut count)));
+            whole.append(&mut block);
+            blocks.push(whole);
         }
-    }
-    if !block.is_empty() {
-        blocks.push(block);
     }
     blocks
 }
@@ -249,21 +253,19 @@ mod tests {
     use std::cell::Cell;
 
     use super::*;
+    use crate::domain::delivery::Row;
 
     fn text(commit: u64, place: u64) -> DeliveryText {
-        DeliveryText {
-            identity: Identity(u128::from(place)),
-            conversion_id: format!("{commit}-{place}"),
-            transaction_id: String::new(),
-            payload: "p".repeat(400),
-            debug_information: String::new(),
-        }
+        let conversion_id = format!("{commit}-{place}").into();
+        let row = Row { conversion_id, payload: "p".repeat(400).into(), ..Row::default() };
+        DeliveryText::of(Identity(u128::from(place)), &row)
     }
 
     /// The blocks of texts of a commit with a thousand deliveries.
     fn blocks_of(commit: u64) -> Vec<Vec<u8>> {
         let texts: Vec<DeliveryText> = (0..1_000).map(|place| text(commit, place)).collect();
-        blocks(&texts, UNPACKED_BLOCK).iter().map(|block| pack(&encode(block))).collect()
+        let mut packer = Packer::new();
+        blocks(&(), &texts, UNPACKED_BLOCK).iter().map(|block| packer.pack(block)).collect()
     }
 
     #[test]
@@ -277,7 +279,10 @@ mod tests {
         let find = |wanted: &[(u64, u128)]| {
             let wanted: Vec<_> = wanted.iter().map(|&(at, place)| (at, Identity(place))).collect();
             let found = find_texts(&wanted, blocks).expect("the blocks are whole");
-            found.into_iter().map(|text| text.map(|text| text.conversion_id)).collect::<Vec<_>>()
+            found
+                .into_iter()
+                .map(|text| text.map(|text| text.conversion_id().to_owned()))
+                .collect::<Vec<_>>()
         };
         let page: Vec<(u64, u128)> =
             (0..1_000).rev().flat_map(|place| [(2, place), (1, place)]).collect();

@@ -35,9 +35,8 @@ pub fn replay<'a>(
             take_checkpoint(&mut checkpoint, take);
         }
         if is_needed(&key, &written, span, checkpoint_at)? {
-            for (source, entry) in journal::read_journal_block(&block)? {
-                take(Stored::Entry { source, entry });
-            }
+            let (source, entries) = journal::read_journal_block(&block)?;
+            take(Stored::Entries { source, entries });
         }
     }
     take_checkpoint(&mut checkpoint, take);

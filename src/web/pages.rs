@@ -105,7 +105,7 @@ async fn texts(web: &Web, wanted: Vec<(u64, Identity)>) -> Texts {
     };
     let read = tokio::time::timeout(TEXTS_WITHIN, reading).await.unwrap_or_default();
     let read = identities.into_iter().zip(read);
-    read.filter_map(|(identity, text)| Some((identity, DeliveryWords::of(text?)))).collect()
+    read.filter_map(|(identity, text)| Some((identity, DeliveryWords::of(&text?)))).collect()
 }
 
 fn answer(status: StatusCode, page: Option<Markup>) -> Response {

@@ -53,7 +53,7 @@ async fn with_words(web: &Web, mut found: Found<DeliveryFound>) -> Found<Deliver
     let (texts, answer) = oneshot::channel();
     web.keeper.send(Message::Read { wanted, texts }).await.ok();
     for (one, text) in found.items.iter_mut().zip(answer.await.unwrap_or_default()) {
-        one.said = text.map(DeliveryWords::of);
+        one.said = text.as_ref().map(DeliveryWords::of);
     }
     found
 }

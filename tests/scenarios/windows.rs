@@ -41,7 +41,7 @@ fn picture(rules: &[Rule], policy: &SourcePolicy, facts: &Facts, windows: &Windo
     let mut lines = Vec::new();
     for (rule, window) in rules.iter().zip(&windows.rules) {
         let mut groups: Vec<Group> =
-            facts.deliveries.iter().filter_map(|d| window.grouping.group(facts, d)).collect();
+            facts.deliveries.iter().filter_map(|d| window.grouping.group(facts, &d)).collect();
         groups.sort();
         groups.dedup();
         let moment = Moment { at: windows.at, policy, facts, windows };

@@ -135,7 +135,7 @@ pub fn tell_deactivated(
     postback: u64,
     in_a_row: Option<InARow>,
 ) -> Story {
-    let failures: Vec<&Delivery> = newest_failures(facts, postback);
+    let failures: Vec<Delivery> = newest_failures(facts, postback);
     let abandoned = failures.iter().filter(|delivery| delivery.was_abandoned()).count();
     let mut labels = BTreeMap::from([
         ("source".to_owned(), policy.name.clone()),
@@ -195,8 +195,8 @@ fn title(facts: &Facts, labels: &BTreeMap<String, String>, postback: u64) -> Str
     format!("Postback {postback}{of}")
 }
 
-fn newest_failures(facts: &Facts, postback: u64) -> Vec<&Delivery> {
-    let mut failures: Vec<&Delivery> = facts
+fn newest_failures(facts: &Facts, postback: u64) -> Vec<Delivery> {
+    let mut failures: Vec<Delivery> = facts
         .deliveries
         .iter()
         .filter(|delivery| facts.dims.get(delivery.dims).postback == postback)

@@ -69,7 +69,7 @@ pub fn explain(
     rule: &Rule,
     window: &RuleWindow,
     group: &Group,
-    failures: &[&Delivery],
+    failures: &[Delivery],
 ) -> Option<Cause> {
     let facts = moment.facts;
     let (mut all, mut of_group) = (Deliveries::default(), Deliveries::default());
@@ -95,11 +95,11 @@ pub fn explain(
 }
 
 /// Explains `failures` by themselves.
-pub fn of_failures(facts: &Facts, failures: &[&Delivery]) -> Option<Cause> {
+pub fn of_failures(facts: &Facts, failures: &[Delivery]) -> Option<Cause> {
     of_failures_among(facts, failures, &Deliveries::default())
 }
 
-fn of_failures_among(facts: &Facts, failures: &[&Delivery], all: &Deliveries) -> Option<Cause> {
+fn of_failures_among(facts: &Facts, failures: &[Delivery], all: &Deliveries) -> Option<Cause> {
     let candidates: Vec<Candidate> =
         CANDIDATES.iter().filter_map(|&label| most_frequent(label, facts, failures)).collect();
     let reason = most_frequent(Label::Reason, facts, failures)?;
@@ -138,7 +138,7 @@ fn of_failures_among(facts: &Facts, failures: &[&Delivery], all: &Deliveries) ->
 /// less of its deliveries: one offer of a partner, say.
 fn within(
     facts: &Facts,
-    failures: &[&Delivery],
+    failures: &[Delivery],
     of_group: &Deliveries,
     cause: &Cause,
 ) -> Option<Part> {
@@ -178,7 +178,7 @@ fn bears(facts: &Facts, delivery: &Delivery, candidate: &Candidate) -> bool {
     }
 }
 
-fn most_frequent(label: Label, facts: &Facts, failures: &[&Delivery]) -> Option<Candidate> {
+fn most_frequent(label: Label, facts: &Facts, failures: &[Delivery]) -> Option<Candidate> {
     let mut counts: HashMap<(u64, Option<Reason>), usize> = HashMap::new();
     for delivery in failures {
         let key = match label {

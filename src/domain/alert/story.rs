@@ -68,17 +68,17 @@ fn failures<'a>(
     rule: &Rule,
     window: &RuleWindow,
     group: &Group,
-) -> Vec<&'a Delivery> {
+) -> Vec<Delivery> {
     let facts = moment.facts;
     // Of one that is not about failures they tell nothing.
     if !rule.needs_proof() && !rule.uses(Measure::SinceSuccess) {
         return Vec::new();
     }
-    let of_group = |delivery: &&Delivery| {
+    let of_group = |delivery: &Delivery| {
         window.grouping.selects(delivery.reason)
             && window.grouping.group(facts, delivery).as_ref() == Some(group)
     };
-    let in_window: Vec<&Delivery> = facts
+    let in_window: Vec<Delivery> = facts
         .deliveries
         .within(moment.at - rule.over, moment.at)
         .map(|slot| facts.deliveries.get(slot))
@@ -117,7 +117,7 @@ pub fn readings(
 }
 
 /// Every label whose value is the same in all of the failures.
-fn constant_labels(moment: &Moment<'_>, failures: &[&Delivery]) -> BTreeMap<String, String> {
+fn constant_labels(moment: &Moment<'_>, failures: &[Delivery]) -> BTreeMap<String, String> {
     let mut labels = BTreeMap::from([("source".to_owned(), moment.policy.name.clone())]);
     let Some(first) = failures.first() else { return labels };
     let facts = moment.facts;
@@ -175,7 +175,7 @@ pub fn shown_labels(facts: &Facts, labels: &BTreeMap<String, String>) -> BTreeMa
     labels.iter().map(|(label, value)| (label.clone(), show(label, value))).collect()
 }
 
-fn samples(facts: &Facts, failures: &[&Delivery]) -> Vec<Sample> {
+fn samples(facts: &Facts, failures: &[Delivery]) -> Vec<Sample> {
     let open = failures.iter().filter(|delivery| delivery.is_open());
     let others = failures.iter().filter(|delivery| !delivery.is_open());
     open.chain(others).take(SAMPLES).map(|delivery| sample(facts, delivery)).collect()
@@ -195,7 +195,7 @@ pub fn sample(facts: &Facts, delivery: &Delivery) -> Sample {
     }
 }
 
-fn notes(moment: &Moment<'_>, rule: &Rule, failures: &[&Delivery]) -> Vec<String> {
+fn notes(moment: &Moment<'_>, rule: &Rule, failures: &[Delivery]) -> Vec<String> {
     let limit = moment.policy.deactivates_after;
     let what_follows = format!(
         "After {limit} failures in a row within 72 h the network switches a postback off; \
@@ -223,7 +223,7 @@ fn suspect_notes(rule: &Rule) -> Vec<String> {
 
 /// Postbacks among the failures that are halfway to being switched off, the nearest
 /// first: whoever is told of the failures need not wait for a rule on streaks.
-fn near_deactivation(moment: &Moment<'_>, failures: &[&Delivery]) -> Vec<(u64, u64)> {
+fn near_deactivation(moment: &Moment<'_>, failures: &[Delivery]) -> Vec<(u64, u64)> {
     let facts = moment.facts;
     let limit = f64::from(moment.policy.deactivates_after);
     let postbacks: BTreeSet<u64> =

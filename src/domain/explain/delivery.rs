@@ -100,7 +100,7 @@ fn deliveries_of(known: &SourceState, which: Which<'_>) -> Vec<Delivery> {
     let number = match which {
         Which::Conversion(id) | Which::Transaction(id) => id_number(id),
     };
-    let is_meant = |one: &&Delivery| {
+    let is_meant = |one: &Delivery| {
         number != 0
             && number
                 == match which {
@@ -108,7 +108,7 @@ fn deliveries_of(known: &SourceState, which: Which<'_>) -> Vec<Delivery> {
                     Which::Transaction(_) => one.transaction,
                 }
     };
-    known.facts.deliveries.iter().filter(is_meant).copied().collect()
+    known.facts.deliveries.iter().filter(is_meant).collect()
 }
 
 fn why_none(policy: &Policy, which: Which<'_>) -> String {

@@ -45,7 +45,7 @@ fn reasons(
     for slot in facts.deliveries.within(moment.at - rule.over, moment.at) {
         let delivery = facts.deliveries.get(slot);
         if window.grouping.selects(delivery.reason)
-            && window.grouping.group(facts, delivery).as_ref() == Some(group)
+            && window.grouping.group(facts, &delivery).as_ref() == Some(group)
         {
             *counts.entry(delivery.reason).or_default() += 1;
         }

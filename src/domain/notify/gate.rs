@@ -7,9 +7,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::labels::routing_labels;
 use crate::domain::alert::{Alert, AlertKey, Status};
-use crate::domain::policy::{Inhibition, Mute, Policy, fits};
+use crate::domain::policy::{Inhibition, Labelled, Mute, Policy, fits};
 use crate::domain::silence::{Silence, SilenceId, Silences};
 use crate::domain::time::Timestamp;
 
@@ -30,15 +29,13 @@ pub enum Gate {
     },
 }
 
-type Labels = BTreeMap<String, String>;
-
 /// Every gate at one moment. Made once for all alerts: who inhibits is looked up
 /// only once.
 pub struct Gates<'a> {
     now: Timestamp,
     policy: &'a Policy,
     /// By the place of the inhibition: the alerts that inhibit by it.
-    inhibitors: Vec<Vec<(&'a Alert, Labels)>>,
+    inhibitors: Vec<Vec<&'a Alert>>,
     /// Those that are on.
     silences: Vec<(&'a SilenceId, &'a Silence)>,
 }
@@ -51,14 +48,8 @@ impl<'a> Gates<'a> {
         silences: &'a Silences,
     ) -> Gates<'a> {
         let of = |inhibition: &Inhibition| {
-            // Most alerts are of another rule: that is seen without their labels.
-            let could = |alert: &&Alert| match inhibition.when.get("rule") {
-                Some(globs) => globs.iter().any(|glob| glob.matches(&alert.key.rule)),
-                None => true,
-            };
-            let told = alerts.values().filter(|alert| alert.severity().is_some()).filter(could);
-            let labelled = told.map(|alert| (alert, routing_labels(alert)));
-            labelled.filter(|(_, labels)| fits(&inhibition.when, labels)).collect()
+            let told = alerts.values().filter(|alert| alert.severity().is_some());
+            told.filter(|alert| fits(&inhibition.when, *alert)).collect()
         };
         Gates {
             now,
@@ -70,53 +61,42 @@ impl<'a> Gates<'a> {
 
     /// The first gate that is closed to the alert.
     pub fn closed_to(&self, alert: &Alert) -> Option<Gate> {
-        if self.is_open_to_all() {
-            return None;
-        }
-        let labels = routing_labels(alert);
-        let silenced = || self.silenced(&labels).next();
-        self.inhibited(alert, &labels).or_else(silenced).or_else(|| self.muted(&labels))
+        let silenced = || self.silenced(alert).next();
+        self.inhibited(alert).or_else(silenced).or_else(|| self.muted(alert))
     }
 
     /// Every gate that is closed to the alert; of inhibitions and mutes the first.
     pub fn all_closed_to(&self, alert: &Alert) -> Vec<Gate> {
-        let labels = routing_labels(alert);
-        let inhibited = self.inhibited(alert, &labels);
-        inhibited.into_iter().chain(self.silenced(&labels)).chain(self.muted(&labels)).collect()
+        let inhibited = self.inhibited(alert);
+        inhibited.into_iter().chain(self.silenced(alert)).chain(self.muted(alert)).collect()
     }
 
-    fn is_open_to_all(&self) -> bool {
-        let Policy { inhibitions, mutes, .. } = self.policy;
-        inhibitions.is_empty() && mutes.is_empty() && self.silences.is_empty()
-    }
-
-    fn silenced(&self, labels: &Labels) -> impl Iterator<Item = Gate> {
-        let matching = self.silences.iter().filter(|(_, silence)| silence.matches(labels));
+    fn silenced(&self, alert: &Alert) -> impl Iterator<Item = Gate> {
+        let matching = self.silences.iter().filter(|(_, silence)| silence.matches(alert));
         matching.map(|&(id, _)| Gate::Silenced { by: id.clone() })
     }
 
-    fn inhibited(&self, alert: &Alert, labels: &Labels) -> Option<Gate> {
+    fn inhibited(&self, alert: &Alert) -> Option<Gate> {
         let rows = self.policy.inhibitions.iter().zip(&self.inhibitors);
-        let by = rows.filter(|(inhibition, _)| fits(&inhibition.mute, labels)).find_map(
+        let by = rows.filter(|(inhibition, _)| fits(&inhibition.mute, alert)).find_map(
             |(inhibition, inhibitors)| {
-                let mut explaining = inhibitors.iter().filter(|(other, its)| {
+                inhibitors.iter().find(|other| {
                     other.key != alert.key
                         && self.stands_beside(other, alert)
-                        && explains(inhibition, its, labels)
-                        && !self.came_first(alert, labels, other, its)
-                });
-                explaining.next().map(|(other, _)| other.key.clone())
+                        && explains(inhibition, other, alert)
+                        && !self.came_first(alert, other)
+                })
             },
         );
-        by.map(|by| Gate::Inhibited { by })
+        by.map(|by| Gate::Inhibited { by: by.key.clone() })
     }
 
     /// Of two alerts that explain each other, each by another inhibition, the one that
     /// fired first is told: they do not silence both.
-    fn came_first(&self, alert: &Alert, labels: &Labels, other: &Alert, its: &Labels) -> bool {
+    fn came_first(&self, alert: &Alert, other: &Alert) -> bool {
         let mut inhibitions = self.policy.inhibitions.iter();
         (alert.fired_at(), &alert.key) < (other.fired_at(), &other.key)
-            && inhibitions.any(|inhibition| explains(inhibition, labels, its))
+            && inhibitions.any(|inhibition| explains(inhibition, alert, other))
     }
 
     /// Whether `other` fires, or ended so lately that the alert counts what it explains;
@@ -137,20 +117,19 @@ impl<'a> Gates<'a> {
         }
     }
 
-    fn muted(&self, labels: &Labels) -> Option<Gate> {
-        let on = |mute: &&Mute| mute.is_on(self.now) && fits(&mute.matches, labels);
+    fn muted(&self, alert: &Alert) -> Option<Gate> {
+        let on = |mute: &&Mute| mute.is_on(self.now) && fits(&mute.matches, alert);
         self.policy.mutes.iter().find(on).map(|mute| Gate::Muted { by: mute.name.clone() })
     }
 }
 
-/// Whether an alert with the labels `its` explains one with `labels`. Two that one
-/// inhibition means both ways explain nothing.
-fn explains(inhibition: &Inhibition, its: &Labels, labels: &Labels) -> bool {
-    let is_equal = |label: &String| its.get(label) == labels.get(label);
-    let is_meant = |its: &Labels, labels: &Labels| {
-        fits(&inhibition.when, its) && fits(&inhibition.mute, labels)
-    };
-    is_meant(its, labels) && !is_meant(labels, its) && inhibition.equal.iter().all(is_equal)
+/// Whether `other` explains `alert`, by their labels. Two that one inhibition means both
+/// ways explain nothing.
+fn explains(inhibition: &Inhibition, other: &Alert, alert: &Alert) -> bool {
+    let is_equal = |label: &String| other.label(label) == alert.label(label);
+    let is_meant =
+        |when: &Alert, mute: &Alert| fits(&inhibition.when, when) && fits(&inhibition.mute, mute);
+    is_meant(other, alert) && !is_meant(alert, other) && inhibition.equal.iter().all(is_equal)
 }
 
 /// How far back an alert of this rule counts: what explained that explains it still.
@@ -162,6 +141,5 @@ fn window(policy: &Policy, rule: &str) -> Duration {
 pub fn explains_still(now: Timestamp, policy: &Policy, alert: &Alert) -> bool {
     let Status::Ended { ended_at, .. } = alert.status else { return true };
     let is_recent = now.since(ended_at) < policy.longest_window();
-    let labels = || routing_labels(alert);
-    is_recent && policy.inhibitions.iter().any(|inhibition| fits(&inhibition.when, &labels()))
+    is_recent && policy.inhibitions.iter().any(|inhibition| fits(&inhibition.when, alert))
 }

@@ -3,6 +3,22 @@
 use std::collections::BTreeMap;
 
 use crate::domain::alert::Alert;
+use crate::domain::policy::Labelled;
+use crate::domain::rules::Severity;
+
+/// The same as [`routing_labels`], without writing them out: each turn asks for some
+/// label of many alerts.
+impl Labelled for Alert {
+    fn label(&self, name: &str) -> Option<&str> {
+        let of_story = || self.story.as_ref()?.labels.get(name).map(String::as_str);
+        match name {
+            "source" => Some(&self.key.source),
+            "rule" | "alertname" => Some(&self.key.rule),
+            "severity" => self.severity().map(Severity::as_str).or_else(of_story),
+            _ => of_story(),
+        }
+    }
+}
 
 /// The alert's own labels, its source, its rule and its severity; and the rule once more
 /// as `alertname`, by which Alertmanager's tools know it.

@@ -12,11 +12,22 @@ use crate::domain::time::Timestamp;
 pub type Matches = BTreeMap<String, Vec<Glob>>;
 
 /// Whether an alert with these labels is meant.
-pub fn fits(matches: &Matches, labels: &BTreeMap<String, String>) -> bool {
+pub fn fits(matches: &Matches, labelled: &impl Labelled) -> bool {
     matches.iter().all(|(label, globs)| {
-        let value = labels.get(label).map_or("", String::as_str);
+        let value = labelled.label(label).unwrap_or_default();
         globs.iter().any(|glob| glob.matches(value))
     })
+}
+
+/// What has labels that can be asked by their names.
+pub trait Labelled {
+    fn label(&self, name: &str) -> Option<&str>;
+}
+
+impl Labelled for BTreeMap<String, String> {
+    fn label(&self, name: &str) -> Option<&str> {
+        self.get(name).map(String::as_str)
+    }
 }
 
 /// While an alert stands that `when` means, those that `mute` means are not told

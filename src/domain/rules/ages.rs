@@ -5,6 +5,7 @@ use smallvec::SmallVec;
 
 use super::Measure;
 use crate::domain::time::Timestamp;
+use crate::domain::window::counts::Counts;
 use crate::domain::window::rule::Counted;
 use crate::domain::window::streak::Bounds;
 
@@ -46,8 +47,7 @@ pub fn moments(
     known_since: Option<Timestamp>,
 ) -> SmallVec<[Timestamp; 2]> {
     if measure == Measure::OldestOpen {
-        let oldest = of.counts.and_then(|counts| counts.open.first());
-        return oldest.map(|(since, _)| *since).into_iter().collect();
+        return of.counts.and_then(Counts::oldest_open).into_iter().collect();
     }
     let Some(known_since) = known_since else { return SmallVec::new() };
     let last = last(of, measure, begin, known_since);

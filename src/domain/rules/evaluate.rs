@@ -8,7 +8,7 @@ use super::{Condition, Level, Measure, Op, Rule, Threshold, ages};
 use crate::domain::facts::Facts;
 use crate::domain::policy::SourcePolicy;
 use crate::domain::time::Timestamp;
-use crate::domain::window::counts::Part;
+use crate::domain::window::counts::{Counts, Part};
 use crate::domain::window::group::Group;
 use crate::domain::window::in_a_row::InARow;
 use crate::domain::window::rule::Counted;
@@ -105,10 +105,10 @@ impl<'a> Evaluation<'a> {
     pub fn value(&self, of: Counted<'_>, measure: Measure) -> Option<Bounds> {
         let Moment { at, policy, .. } = *self.moment;
         match measure {
-            Measure::Open => exactly(of.counts.map_or(0, |counts| counts.open.len()) as f64),
+            Measure::Open => exactly(of.counts.map_or(0, |counts| counts.open) as f64),
             Measure::OldestOpen => {
-                let oldest = of.counts.and_then(|counts| counts.open.first());
-                exactly(oldest.map_or(0, |(since, _)| at.since(*since).as_secs()) as f64)
+                let oldest = of.counts.and_then(Counts::oldest_open);
+                exactly(oldest.map_or(0, |since| at.since(since).as_secs()) as f64)
             }
             Measure::Streak => Some(streak(self.moment, of)),
             // A history ends: nobody knows what came after its last row.

@@ -43,12 +43,12 @@ pub struct DeliveryWords {
 }
 
 impl DeliveryWords {
-    pub fn of(text: DeliveryText) -> DeliveryWords {
+    pub fn of(text: &DeliveryText) -> DeliveryWords {
         DeliveryWords {
-            url: url::redact(&text.payload),
-            answer: url::answer(&text.debug_information),
-            conversion_id: text.conversion_id,
-            transaction_id: text.transaction_id,
+            url: url::redact(text.payload()),
+            answer: url::answer(text.debug_information()),
+            conversion_id: text.conversion_id().to_owned(),
+            transaction_id: text.transaction_id().to_owned(),
         }
     }
 }
@@ -102,7 +102,7 @@ fn of_source(known: &SourceState, search: &Search, after: Option<Place>) -> Vec<
     };
     let latest = after.map_or(Timestamp(i64::MAX), |(at, _)| at);
     let found = facts.deliveries.backwards(latest).filter(|one| is_meant(one));
-    found.take(search.limit() + 1).copied().collect()
+    found.take(search.limit() + 1).collect()
 }
 
 impl Search {

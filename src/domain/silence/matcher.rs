@@ -1,11 +1,12 @@
 //! One condition on a label of an alert, written as Prometheus and Alertmanager do:
 //! `affiliate="7"`, `rule!="all"`, `host=~"s2s\\..*"`, `host!~"…"`.
 
-use std::collections::BTreeMap;
 use std::fmt;
 
 use regex_lite::{Regex, RegexBuilder};
 use serde::{Deserialize, Serialize};
+
+use crate::domain::policy::Labelled;
 
 const LONGEST_NAME: usize = 200;
 const LONGEST_VALUE: usize = 2_000;
@@ -113,8 +114,8 @@ impl Matcher {
         &self.value
     }
 
-    pub fn matches(&self, labels: &BTreeMap<String, String>) -> bool {
-        self.takes(labels.get(&self.name).map_or("", String::as_str))
+    pub fn matches(&self, labelled: &impl Labelled) -> bool {
+        self.takes(labelled.label(&self.name).unwrap_or_default())
     }
 
     /// Whether it matches alerts that have no such label.
@@ -210,6 +211,7 @@ impl From<Matcher> for Kept {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::collections::BTreeMap;
 
     #[test]
     fn a_matcher_is_read_and_written_as_prometheus_does() {

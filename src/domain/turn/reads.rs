@@ -1,13 +1,14 @@
 //! Reads: their pages, and what their proper end proves.
 
+use super::page::PageReader;
 use super::{Stopwatch, Turn, WholeSpan};
 use crate::domain::coverage::{Coverage, Span};
-use crate::domain::delivery::{Ended, Fold, Identity, Row};
+use crate::domain::delivery::{Ended, Row};
 use crate::domain::dims::DimsId;
 use crate::domain::facts::Entry;
-use crate::domain::ingest::{self, Reading, Sighting};
+use crate::domain::ingest::{self, Reading};
 use crate::domain::policy::SourcePolicy;
-use crate::domain::state::{OpenRead, Record, SourceState};
+use crate::domain::state::{OpenRead, Record};
 use crate::domain::time::Timestamp;
 
 /// Whole reads of its span in a row that must miss a delivery before it counts
@@ -41,86 +42,14 @@ impl<'a> Turn<'a> {
         let policy = self.policy;
         let Some(policy) = policy.source(source) else { return };
         self.seen_at = self.seen_at(source, read);
-        // In the order in which they happened: what is first shown together tells
-        // the first reason, and an earlier episode before a later one.
-        let mut rows: Vec<Row<'_>> = rows.collect();
-        rows.sort_by_key(Fold::of);
-        for row in &rows {
-            self.read_row(policy, read, row);
-        }
+        let Some(state) = self.state.sources.get_mut(source) else { return };
+        let reading = Reading { now: self.seen_at, policy, commit: self.changes.commit };
+        let (changes, tally) = (&mut self.changes, &mut self.tally);
+        PageReader { reading, read, source: state, changes, tally }.take_in(rows);
         if let Some(source) = self.state.sources.get_mut(source)
             && policy.scope_keys().any(|scope| !source.facts.is_looked_back(scope))
         {
             source.sight.arriving_at = Some(self.now);
-        }
-    }
-
-    fn read_row(&mut self, policy: &SourcePolicy, read: u32, row: &Row<'_>) {
-        let Some(source) = self.state.sources.get_mut(&policy.name) else { return };
-        // Older than what is followed: not found in the index, it would count anew.
-        let begin = source.facts.watermark.map(|at| at - policy.lookback);
-        let identity = Identity::of(&policy.name, row);
-        let is_known = source.facts.deliveries.find(identity).is_some();
-        if !is_known && begin.is_some_and(|begin| row.timestamp <= begin) {
-            self.tally.repeated += 1;
-            return;
-        }
-        let known = source.facts.click_parameters.get(&row.postback);
-        let known = known.map_or(&[][..], Vec::as_slice);
-        let (dims, is_new) = source.facts.dims.of_row(row, known);
-        if is_new {
-            let record = source.facts.dims.record(dims);
-            let source = policy.name.clone();
-            self.changes.records.push(Record::Dims { source, id: dims, dims: record });
-        }
-        self.learn_names(&policy.name, row);
-        let reading = Reading { now: self.seen_at, policy, commit: self.changes.commit };
-        let Some(source) = self.state.sources.get_mut(&policy.name) else { return };
-        note_status(source, row);
-        source.shows_attempts |= is_earlier_attempt(source, identity, read, row);
-        let sighting = ingest::reconcile(reading, &source.facts, identity, dims, row);
-        match sighting {
-            Sighting::Repeat => self.tally.repeated += 1,
-            Sighting::CleanSuccess => {
-                self.tally.repeated += 1;
-                if let Some(open) = source.reads.get_mut(&read) {
-                    open.note_success(row, identity, dims);
-                }
-            }
-            Sighting::New(delivery) => {
-                self.tally.new += 1;
-                self.keep_text(identity, row);
-                self.record(&policy.name, Entry::Delivery(delivery));
-            }
-            Sighting::Changed(delivery) => {
-                self.tally.changed += 1;
-                self.record(&policy.name, Entry::Delivery(delivery));
-            }
-        }
-        if let Some(source) = self.state.sources.get_mut(&policy.name)
-            && let Some(slot) = source.facts.deliveries.find(identity)
-        {
-            source.facts.deliveries.saw(slot, read);
-        }
-    }
-
-    fn learn_names(&mut self, source: &str, row: &Row<'_>) {
-        let Some(state) = self.state.sources.get_mut(source) else { return };
-        let facts = &mut state.facts;
-        let is_known = |known: Option<&String>, name: &str| {
-            name.is_empty() || known.is_some_and(|known| known == name)
-        };
-        if !is_known(facts.offer_names.get(&row.offer), &row.offer_name) {
-            let name = row.offer_name.clone().into_owned();
-            facts.offer_names.insert(row.offer, name.clone());
-            let source = source.to_owned();
-            self.changes.records.push(Record::OfferName { source, id: row.offer, name });
-        }
-        if !is_known(facts.affiliate_names.get(&row.affiliate), &row.affiliate_name) {
-            let name = row.affiliate_name.clone().into_owned();
-            facts.affiliate_names.insert(row.affiliate, name.clone());
-            let source = source.to_owned();
-            self.changes.records.push(Record::AffiliateName { source, id: row.affiliate, name });
         }
     }
 
@@ -313,28 +242,4 @@ impl<'a> Turn<'a> {
         let abandoned = ingest::abandoned(reading, &state.facts, postback);
         self.record_deliveries(policy, abandoned);
     }
-}
-
-fn note_status(source: &mut SourceState, row: &Row<'_>) {
-    let is_active = match row.postback_status.as_ref() {
-        "" => return,
-        status => status == "active",
-    };
-    let told_at = Fold::of(row).tried_at();
-    let newest = source.row_status.entry(row.postback).or_insert((told_at, is_active));
-    if told_at >= newest.0 {
-        *newest = (told_at, is_active);
-    }
-}
-
-/// Whether a failing row stands beside another row of its delivery: the network shows
-/// a row for each attempt. Within one read failures come before successes, and one
-/// row that changes is shown once or never goes back.
-fn is_earlier_attempt(source: &SourceState, identity: Identity, read: u32, row: &Row<'_>) -> bool {
-    let Some(slot) = source.facts.deliveries.find(identity) else { return false };
-    let known = source.facts.deliveries.get(slot).newest;
-    !row.is_success
-        && Fold::of(row) < known
-        && !known.opens_episode_after(&Fold::of(row))
-        && (known.is_success || source.facts.deliveries.was_seen(slot, read))
 }

@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use super::Turn;
-use crate::domain::notify::labels::routing_labels;
 use crate::domain::silence::{SilenceId, UNUSED_AFTER, Wish, grant, outdated};
 use crate::domain::state::{Record, State};
 use crate::domain::time::Timestamp;
@@ -78,8 +77,7 @@ impl Turn<'_> {
 /// The silences that an alert which stands matches.
 fn matching(now: Timestamp, state: &State) -> Vec<SilenceId> {
     let standing = state.alerts.values().filter(|a| a.severity().is_some() && !a.has_ended());
-    let labels: Vec<_> = standing.map(routing_labels).collect();
     let active = state.silences.iter().filter(|(_, silence)| silence.is_active(now));
-    let hides = active.filter(|(_, silence)| labels.iter().any(|labels| silence.matches(labels)));
+    let hides = active.filter(|(_, silence)| standing.clone().any(|alert| silence.matches(alert)));
     hides.map(|(id, _)| id.clone()).collect()
 }

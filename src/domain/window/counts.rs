@@ -5,7 +5,7 @@ use std::collections::{BTreeSet, HashMap};
 use smallvec::SmallVec;
 
 use super::group::{Grouping, Labels, distinct_value};
-use crate::domain::deliveries::Slot;
+use crate::domain::deliveries::{Slot, SlotAt};
 use crate::domain::delivery::{Delivery, Ended, Life};
 use crate::domain::dims::Dims;
 use crate::domain::reason::Reason;
@@ -35,7 +35,7 @@ pub struct Totals {
     pub last_success: Timestamp,
     pub last_delivery: Timestamp,
     /// Failures since the last success, where the rule compares the time since.
-    failed: BTreeSet<(Timestamp, Slot)>,
+    failed: BTreeSet<SlotAt>,
     /// Postbacks that are switched off, where the rule counts those.
     pub switched_off: BTreeSet<u64>,
     /// The groups of these labels: one, or one for each reason where the rule is
@@ -69,7 +69,7 @@ impl Totals {
     pub fn note_success(&mut self, at: Timestamp) {
         self.last_success = self.last_success.max(at);
         self.last_delivery = self.last_delivery.max(at);
-        while self.failed.first().is_some_and(|(failed_at, _)| *failed_at <= at) {
+        while self.failed.first().is_some_and(|place| place.at() <= at) {
             self.failed.pop_first();
         }
     }
@@ -77,16 +77,16 @@ impl Totals {
     /// Holds a failure, or lets it go, for as long as no success is later.
     pub fn hold_failure(&mut self, slot: Slot, at: Timestamp, holds: bool) {
         match holds && at > self.last_success {
-            true => self.failed.insert((at, slot)),
-            false => self.failed.remove(&(at, slot)),
+            true => self.failed.insert(SlotAt::new(at, slot)),
+            false => self.failed.remove(&SlotAt::new(at, slot)),
         };
     }
 
     /// The first and the last failure since the last success, of those after `after`.
     pub fn failed_since(&self, after: Timestamp) -> Option<(Timestamp, Timestamp)> {
-        let (last, _) = self.failed.last().filter(|(at, _)| *at > after)?;
-        let (first, _) = self.failed.iter().find(|(at, _)| *at > after)?;
-        Some((*first, *last))
+        let last = self.failed.last().filter(|place| place.at() > after)?;
+        let first = self.failed.iter().find(|place| place.at() > after)?;
+        Some((first.at(), last.at()))
     }
 
     /// The place of the group of this reason.
@@ -112,7 +112,7 @@ impl Totals {
 
     /// Forgets failures at or before `until`.
     pub fn forget_failures(&mut self, until: Timestamp) {
-        while self.failed.first().is_some_and(|(at, _)| *at <= until) {
+        while self.failed.first().is_some_and(|place| place.at() <= until) {
             self.failed.pop_first();
         }
     }
@@ -131,8 +131,10 @@ pub struct Counts {
     failures: [Failures; 2],
     /// The newest of those that are counted or open.
     pub newest_failure: Timestamp,
-    /// Failing now, over the whole look-back.
-    pub open: BTreeSet<(Timestamp, Slot)>,
+    /// How many are failing now, over the whole look-back.
+    pub open: u64,
+    /// Where the rule compares the age of the oldest: those.
+    opened: BTreeSet<SlotAt>,
     /// Where the rule compares streaks: the postbacks with failures.
     pub postbacks: BTreeSet<u64>,
 }
@@ -180,7 +182,7 @@ impl Counts {
     }
 
     pub fn is_empty(&self) -> bool {
-        self.failures.iter().all(|failures| failures.count == 0) && self.open.is_empty()
+        self.failures.iter().all(|failures| failures.count == 0) && self.open == 0
     }
 
     pub fn count(
@@ -196,15 +198,25 @@ impl Counts {
         self.forget_newest_if_empty();
     }
 
+    /// Since when the one that has been failing longest has been; `None` where none is, or
+    /// the rule does not ask.
+    pub fn oldest_open(&self) -> Option<Timestamp> {
+        self.opened.first().map(|place| place.at())
+    }
+
     /// Holds a delivery that is failing now, or lets it go.
-    pub fn hold_open(&mut self, slot: Slot, at: Timestamp, holds: bool) {
+    pub fn hold_open(&mut self, grouping: &Grouping, place: SlotAt, holds: bool) {
         match holds {
             true => {
-                self.open.insert((at, slot));
-                self.newest_failure = self.newest_failure.max(at);
+                self.open += 1;
+                self.newest_failure = self.newest_failure.max(place.at());
+                if grouping.by_oldest_open {
+                    self.opened.insert(place);
+                }
             }
             false => {
-                self.open.remove(&(at, slot));
+                self.open -= 1;
+                self.opened.remove(&place);
                 self.forget_newest_if_empty();
             }
         }

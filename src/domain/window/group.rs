@@ -31,6 +31,8 @@ pub struct Grouping {
     /// Measures that count distinct values.
     pub(super) distinct: Vec<Measure>,
     pub by_streak: bool,
+    /// Whether it compares the age of the oldest that is failing.
+    pub by_oldest_open: bool,
     /// Whether it compares the time since a delivery or a success.
     pub by_time_since: bool,
     /// Whether it counts postbacks that are switched off.
@@ -56,6 +58,7 @@ impl Grouping {
             reason_matches: rule.matches.get(&Label::Reason).cloned().unwrap_or_default(),
             distinct,
             by_streak: rule.uses(Measure::Streak),
+            by_oldest_open: rule.uses(Measure::OldestOpen),
             by_time_since: rule.uses(Measure::SinceSuccess) || rule.uses(Measure::SinceDelivery),
             by_inactive: rule.uses(Measure::Inactive),
             matched: Vec::new(),

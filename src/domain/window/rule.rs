@@ -1,12 +1,14 @@
 //! One rule's groups: what enters and leaves their windows, and which of them are
 //! to be judged. Whatever it costs follows the groups that something happens to.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 use std::time::Duration;
+
+use hashbrown::HashMap;
 
 use super::counts::{Counts, Part, Totals};
 use super::group::{Group, Grouping, Labels};
-use crate::domain::deliveries::Slot;
+use crate::domain::deliveries::{Slot, SlotAt};
 use crate::domain::delivery::{Delivery, Ended, Life};
 use crate::domain::dims::DimsId;
 use crate::domain::facts::Facts;
@@ -215,7 +217,7 @@ impl RuleWindow {
 
     fn count_span(&mut self, facts: &Facts, span: (Timestamp, Timestamp), part: Part, by: i64) {
         for slot in facts.deliveries.within(span.0, span.1) {
-            self.count(facts, facts.deliveries.get(slot), part, by);
+            self.count(facts, &facts.deliveries.get(slot), part, by);
         }
         for (_, dims, count) in facts.successes_within(span.0, span.1) {
             self.count_successes(facts, dims, part, by * i64::from(count));
@@ -262,7 +264,7 @@ impl RuleWindow {
                 counts.postbacks.insert(facts.dims.get(delivery.dims).postback);
             }
             if delivery.is_open() {
-                counts.hold_open(slot, delivery.timestamp, holds);
+                counts.hold_open(&self.grouping, SlotAt::new(delivery.timestamp, slot), holds);
             }
             touches = true;
         }

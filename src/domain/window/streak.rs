@@ -1,11 +1,12 @@
 //! Failures in a row of each postback: what the network switches it off for.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
+use hashbrown::HashMap;
 use serde::{Deserialize, Serialize};
 
 use super::in_a_row::{InARow, SPAN, Stand};
-use crate::domain::deliveries::Slot;
+use crate::domain::deliveries::{Slot, SlotAt};
 use crate::domain::delivery::Delivery;
 use crate::domain::facts::Facts;
 use crate::domain::policy::{DeactivationCounts, SourcePolicy};
@@ -24,14 +25,14 @@ pub struct Streaks {
 struct Streak {
     last_success: Option<Timestamp>,
     /// By timestamp.
-    failures: BTreeMap<(Timestamp, Slot), Tries>,
+    failures: BTreeMap<SlotAt, Tries>,
 }
 
-/// The failed tries of one delivery.
+/// The failed tries of one delivery, and when the last one was.
 #[derive(Debug, Clone, Copy)]
 struct Tries {
     count: u32,
-    last_at: Timestamp,
+    last_at: u32,
 }
 
 /// A number known only to lie between two bounds; both ends included.
@@ -52,7 +53,7 @@ impl Streaks {
     pub fn forget(&mut self, facts: &Facts, slot: Slot, delivery: &Delivery) {
         let postback = facts.dims.get(delivery.dims).postback;
         if let Some(streak) = self.by_postback.get_mut(&postback) {
-            streak.failures.remove(&(delivery.timestamp, slot));
+            streak.failures.remove(&SlotAt::new(delivery.timestamp, slot));
         }
     }
 
@@ -68,8 +69,8 @@ impl Streaks {
 
     /// The first failure since its last success.
     pub fn oldest_failure(&self, postback: u64) -> Option<Timestamp> {
-        let (&(at, _), _) = self.by_postback.get(&postback)?.failures.first_key_value()?;
-        Some(at)
+        let (place, _) = self.by_postback.get(&postback)?.failures.first_key_value()?;
+        Some(place.at())
     }
 
     /// The streak of `postback` at `at`, as `deactivation_counts` says. The
@@ -110,7 +111,7 @@ impl Streaks {
             let dims = facts.dims.get(delivery.dims);
             if dims.postback == postback && facts.dims.symbols.text(dims.delivery_method) == METHOD
             {
-                streak.failed(slot, delivery);
+                streak.failed(slot, &delivery);
                 now = now.max(delivery.timestamp);
             }
         }
@@ -125,7 +126,7 @@ impl Streaks {
     pub fn prune(&mut self, at: Timestamp) {
         let begin = at - SPAN;
         for streak in self.by_postback.values_mut() {
-            while streak.failures.first_key_value().is_some_and(|((t, _), _)| *t <= begin) {
+            while streak.failures.first_key_value().is_some_and(|(place, _)| place.at() <= begin) {
                 streak.failures.pop_first();
             }
         }
@@ -161,14 +162,14 @@ impl Streak {
     fn failed(&mut self, slot: Slot, delivery: &Delivery) {
         if self.last_success.is_none_or(|last| delivery.timestamp > last) {
             let count = delivery.newest.failed_attempts.max(1);
-            let tries = Tries { count, last_at: delivery.newest.tried_at() };
-            self.failures.insert((delivery.timestamp, slot), tries);
+            let tries = Tries { count, last_at: delivery.newest.tried_at().to_u32() };
+            self.failures.insert(SlotAt::new(delivery.timestamp, slot), tries);
         }
     }
 
     fn succeeded(&mut self, at: Timestamp) {
         self.last_success = self.last_success.max(Some(at));
-        while self.failures.first_key_value().is_some_and(|((failed_at, _), _)| *failed_at <= at) {
+        while self.failures.first_key_value().is_some_and(|(place, _)| place.at() <= at) {
             self.failures.pop_first();
         }
     }
@@ -188,7 +189,7 @@ impl Streak {
 
     fn sum_after(&self, after: Timestamp) -> Sum {
         let mut sum = Sum::default();
-        for (_, tries) in self.failures.iter().filter(|((at, _), _)| *at > after) {
+        for (_, tries) in self.failures.iter().filter(|(place, _)| place.at() > after) {
             sum.deliveries += 1;
             sum.tries += u64::from(tries.count);
         }
@@ -203,11 +204,11 @@ impl Streak {
         at: Timestamp,
     ) -> InARow {
         let known = self.known(facts, policy, postback, at);
-        let within = || self.failures.iter().filter(|((failed_at, _), _)| *failed_at > at - SPAN);
-        let first_at = within().next().map_or(at, |((failed_at, _), _)| *failed_at);
-        let last_at = within().map(|((failed_at, _), tries)| match policy.deactivation_counts {
-            DeactivationCounts::Deliveries => *failed_at,
-            DeactivationCounts::Attempts => tries.last_at,
+        let within = || self.failures.iter().filter(|(place, _)| place.at() > at - SPAN);
+        let first_at = within().next().map_or(at, |(place, _)| place.at());
+        let last_at = within().map(|(place, tries)| match policy.deactivation_counts {
+            DeactivationCounts::Deliveries => place.at(),
+            DeactivationCounts::Attempts => Timestamp::of_u32(tries.last_at),
         });
         InARow {
             postback,

@@ -1,11 +1,12 @@
 //! The series of each source: its deliveries, hosts, postbacks and coverage.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashSet};
+
+use hashbrown::HashMap;
 
 use super::known;
 use crate::domain::counters::{Counters, Pair, RECOVERY_BUCKETS};
 use crate::domain::delivery::Ended;
-use crate::domain::dims::DimsId;
 use crate::domain::facts::Facts;
 use crate::domain::policy::{Policy, SourcePolicy};
 use crate::domain::state::{SourceState, State};
@@ -176,11 +177,11 @@ impl Families {
     fn add_open(&mut self, source: &str, facts: &Facts) {
         let own = &facts.counters.deliveries;
         let mut counts: BTreeMap<Pair, u64> = BTreeMap::new();
-        for (_, slot) in facts.deliveries.open() {
-            let dims = facts.dims.get(facts.deliveries.get(slot).dims);
+        for (dims, of) in facts.deliveries.by_dims().filter(|(_, of)| of.open > 0) {
+            let dims = facts.dims.get(dims);
             let pair =
                 Some((dims.offer, dims.affiliate)).filter(|&pair| own.contains_key(&Some(pair)));
-            *counts.entry(pair).or_default() += 1;
+            *counts.entry(pair).or_default() += of.open;
         }
         for (pair, count) in counts {
             let [offer, affiliate] = shown(pair);
@@ -192,8 +193,7 @@ impl Families {
     fn add_names(&mut self, source: &str, facts: &Facts, room: &mut Room) {
         let offers = (&mut self.offers, &facts.offer_names);
         for (family, names) in [offers, (&mut self.affiliates, &facts.affiliate_names)] {
-            let names: BTreeMap<_, _> = names.iter().collect();
-            for (id, name) in names.into_iter().filter(|_| room.take(1)) {
+            for (id, name) in names.in_order().filter(|_| room.take(1)) {
                 family.add(&[source, &id.to_string(), name], 1.0);
             }
         }
@@ -265,13 +265,7 @@ fn shown(pair: Pair) -> [String; 2] {
 
 /// In the order in which they first failed: what comes later takes nobody's room.
 fn failed_postbacks(facts: &Facts) -> Vec<u64> {
-    // Marks, not a set, inside the walk: there may be a million deliveries.
-    let mut has_failed = vec![false; facts.dims.len()];
-    for delivery in facts.deliveries.iter() {
-        has_failed[delivery.dims.0 as usize] = true;
-    }
-    let ids = (0u32..).zip(has_failed).filter(|&(_, has_failed)| has_failed);
-    let postbacks = ids.map(|(id, _)| facts.dims.get(DimsId(id)).postback);
+    let postbacks = facts.deliveries.by_dims().map(|(id, _)| facts.dims.get(id).postback);
     let mut seen = HashSet::new();
     postbacks.filter(|&postback| seen.insert(postback)).collect()
 }

@@ -15,15 +15,16 @@ pub(super) enum Number {
     #[default]
     Missing,
     Unreadable,
-    Is(i128),
+    Is(u64),
+    Negative(i64),
 }
 
 impl Number {
     /// As an id or a count; `None` where it is missing or does not fit.
     pub(super) fn unsigned(self) -> Option<u64> {
         match self {
-            Number::Is(n) => u64::try_from(n).ok(),
-            Number::Missing | Number::Unreadable => None,
+            Number::Is(n) => Some(n),
+            Number::Missing | Number::Unreadable | Number::Negative(_) => None,
         }
     }
 
@@ -31,14 +32,22 @@ impl Number {
     pub(super) fn signed(self) -> Option<i64> {
         match self {
             Number::Is(n) => i64::try_from(n).ok(),
+            Number::Negative(n) => Some(n),
             Number::Missing | Number::Unreadable => None,
         }
+    }
+
+    fn of(n: i64) -> Number {
+        u64::try_from(n).map_or(Number::Negative(n), Number::Is)
     }
 
     fn parse(text: &str) -> Number {
         match text.trim() {
             "" => Number::Missing,
-            digits => digits.parse().map_or(Number::Unreadable, Number::Is),
+            digits => match digits.parse() {
+                Ok(n) => Number::Is(n),
+                Err(_) => digits.parse().map_or(Number::Unreadable, Number::of),
+            },
         }
     }
 }
@@ -79,15 +88,15 @@ impl<'de> Visitor<'de> for NumberVisitor {
         f.write_str("a number")
     }
     fn visit_u64<E>(self, n: u64) -> Result<Number, E> {
-        Ok(Number::Is(n.into()))
+        Ok(Number::Is(n))
     }
     fn visit_i64<E>(self, n: i64) -> Result<Number, E> {
-        Ok(Number::Is(n.into()))
+        Ok(Number::of(n))
     }
     fn visit_f64<E>(self, n: f64) -> Result<Number, E> {
         // Beyond 2^53 a float no longer says which id it meant.
         let whole = n.fract() == 0.0 && n.abs() <= 9_007_199_254_740_992.0;
-        Ok(if whole { Number::Is(n as i128) } else { Number::Unreadable })
+        Ok(if whole { Number::of(n as i64) } else { Number::Unreadable })
     }
     fn visit_str<E>(self, text: &str) -> Result<Number, E> {
         Ok(Number::parse(text))

@@ -6,7 +6,7 @@ use std::process::Command;
 use tempfile::TempDir;
 
 use super::*;
-use crate::domain::delivery::{Delivery, Fold, Life};
+use crate::domain::delivery::{Delivery, Fold, Life, Row};
 use crate::domain::dims::DimsId;
 use crate::domain::facts::Entry;
 use crate::domain::reason::Reason;
@@ -36,19 +36,24 @@ fn changes_at(at: Timestamp, number: u64, deliveries: u64) -> Changes {
         life: Life::Failing,
         text: number,
     };
-    let text = |place: u64| DeliveryText {
-        identity: delivery(place).identity,
-        conversion_id: format!("{number}-{place}"),
-        transaction_id: format!("t{number}-{place}"),
-        payload: format!("https://t.example/postback?cid={number}{place}&payout=1.5"),
-        debug_information: "Status: 500\nScheme: https\nHeaders: Server: [nginx]".to_owned(),
+    let text = |place: u64| {
+        let payload = format!("https://t.example/postback?cid={number}{place}&payout=1.5");
+        let row = Row {
+            conversion_id: format!("{number}-{place}").into(),
+            transaction_id: format!("t{number}-{place}").into(),
+            payload: payload.into(),
+            debug_information: "Status: 500\nScheme: https\nHeaders: Server: [nginx]".into(),
+            ..Row::default()
+        };
+        DeliveryText::of(delivery(place).identity, &row)
     };
     Changes {
         commit: number,
         seen_at: at,
-        journal: (0..deliveries)
-            .map(|n| ("acme".to_owned(), Entry::Delivery(delivery(n))))
-            .collect(),
+        journal: vec![(
+            "acme".to_owned(),
+            (0..deliveries).map(|n| Entry::Delivery(delivery(n))).collect(),
+        )],
         texts: (0..deliveries).map(text).collect(),
         records: vec![Record::OfferName {
             source: "acme".to_owned(),

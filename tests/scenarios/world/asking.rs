@@ -37,7 +37,7 @@ impl World {
         self.counters().ended.get(&how).copied().unwrap_or(0)
     }
 
-    pub fn delivery(&self, id: &str) -> Option<&Delivery> {
+    pub fn delivery(&self, id: &str) -> Option<Delivery> {
         let identity = Identity::of(SOURCE, self.rows.get(id)?);
         let slot = self.facts().deliveries.find(identity)?;
         Some(self.facts().deliveries.get(slot))
@@ -139,8 +139,8 @@ pub fn known_facts(state: &State) -> Vec<String> {
         lines.extend(sorted(facts.deliveries.iter()));
         lines.extend(sorted(facts.coverage.iter()));
         lines.extend(sorted(facts.postbacks.iter()));
-        lines.extend(sorted(facts.offer_names.iter()));
-        lines.extend(sorted(facts.affiliate_names.iter()));
+        lines.extend(facts.offer_names.in_order().map(|name| format!("{name:?}")));
+        lines.extend(facts.affiliate_names.in_order().map(|name| format!("{name:?}")));
         let (first, last) = (Timestamp(i64::MIN), Timestamp(i64::MAX));
         lines.extend(sorted(facts.successes_within(first, last)));
         lines.push(format!("windows at {:?}", source.windows.as_ref().map(|windows| windows.at)));

@@ -65,6 +65,6 @@ pub(in crate::domain) fn has_switched_off_postback(
         && facts.deliveries.within(began_at, moment.at).any(|slot| {
             let delivery = facts.deliveries.get(slot);
             switched_off.contains(&facts.dims.get(delivery.dims).postback)
-                && grouping.group(facts, delivery).as_ref() == Some(group)
+                && grouping.group(facts, &delivery).as_ref() == Some(group)
         })
 }
