@@ -48,6 +48,14 @@ faults:
 soak time="30m":
     .ci/soak {{ time }}
 
+# What each part costs, in time: `just parts scrape` takes those whose names hold it.
+parts *args:
+    cargo bench --bench parts -- {{ args }}
+
+# The instructions of each part against benches/instructions.txt: needs valgrind.
+instructions *args:
+    .ci/instructions {{ args }}
+
 # Advisories, licences, bans and duplicates: needs cargo-deny and the network.
 deny:
     @command -v cargo-deny >/dev/null || { echo "first: cargo install cargo-deny --locked"; exit 1; }
