@@ -9,7 +9,7 @@ from plots import doubling, growth
 
 # Failing deliveries, offers and affiliates that make about 1,000, 10,000 and 50,000 series.
 ROWS, SHORT_ROWS = (1_000, 10_000, 50_000), (1_000,)
-WORLDS = {1_000: (800, 10, 20), 10_000: (8_000, 50, 200), 50_000: (40_000, 200, 1_000)}
+WORLDS = {1_000: (800, 10, 20), 10_000: (8_000, 50, 200), 50_000: (26_000, 200, 1_000)}
 RUNS, SHORT_RUNS = 40, 5
 
 

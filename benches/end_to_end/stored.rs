@@ -29,7 +29,7 @@ fn kinds(folder: &Path) -> Result<BTreeMap<&'static str, Kind>, Box<dyn std::err
     // Else a mistyped path would become a new, empty store.
     let path = folder.join("sled").canonicalize()?;
     let mut kinds: BTreeMap<&'static str, Kind> = BTreeMap::new();
-    for pair in &sled::open(path)? {
+    for pair in sled::open(path)?.iter() {
         let (key, value) = pair?;
         let kind = kinds.entry(kind_of(&key)?).or_default();
         kind.keys += 1;
