@@ -179,11 +179,15 @@ class Service(Process):
 
     def wait_whole(self, polls=1):
         """Until so many polls were whole since it started."""
-        whole = lambda: self.metric("postwatch_polls_total", outcome="whole") >= polls
-        self.wait_until(whole, f"whole {polls} times", every=0.1)
-        broken = self.metric("postwatch_polls_total") - self.metric("postwatch_polls_total", outcome="whole")
+        self.wait_until(lambda: self._whole_polls() >= polls, f"whole {polls} times", every=0.1)
+
+    def _whole_polls(self):
+        page = (answer(f"{self.url}/metrics") or b"").decode()
+        whole = metric_sum(page, "postwatch_polls_total", outcome="whole")
+        broken = metric_sum(page, "postwatch_polls_total") - whole
         if broken:
             raise Failed(f"{broken:.0f} polls were not whole{self.words()}")
+        return whole
 
     def metric(self, name, **labels):
         """The sum of a metric's series that have these labels; 0 before there are any."""
