@@ -8,13 +8,13 @@ the same, and hide what differs.
 
     python3 network.py FOLDER PORT
 
-Answers what `postwatch run` asks of a whole network, and refuses any other
-question. `POST /hold` makes it keep questions for rows waiting until `POST /go`.
+Knows spans, statuses, offers and affiliates, and no limits. `POST /hold` makes it keep questions for rows waiting until `POST /go`.
 """
 
 import calendar
 import datetime
 import http.server
+import itertools
 import json
 import mmap
 import os
@@ -28,15 +28,22 @@ import urllib.request
 
 REPORT = "/v1/networks/reporting/affiliate/pixels"
 EXPORT = f"{REPORT}/export"
+POSTBACKS = "/v1/networks/pixels?page=1&page_size=2000"
 LISTS = {
     "/v1/meta/timezones": "timezones.json",
     "/v1/networks": "network.json",
-    "/v1/networks/pixels?page=1&page_size=2000": "postbacks.json",
+    POSTBACKS: "postbacks.json",
 }
 STATUSES = ("failure", "success")
 CAP = 1000
+UTC = 67
 LOOKBACK_SECONDS = 72 * 3600
 TIMESTAMP = re.compile(rb'"timestamp":(\d+)')
+# Of a row; its `relationship` names them again, further behind.
+PLACES = {
+    "offer": re.compile(rb'"network_offer_id":(\d+)'),
+    "affiliate": re.compile(rb'"affiliate_id":(\d+)'),
+}
 
 
 def record(base_url, key, folder):
@@ -63,7 +70,7 @@ def question(status):
     moment = lambda at: time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(at))
     filters = [{"resource_type": "delivery_status", "filter_id_value": status}]
     return {
-        "timezone_id": 67,
+        "timezone_id": UTC,
         "from": moment(now - LOOKBACK_SECONDS),
         "to": moment(now),
         "query": {"filters": filters},
@@ -101,14 +108,51 @@ class Rows:
                 high = row
         return low
 
-    def some(self, start, end, most):
-        """So many rows of a place at most."""
-        rows = []
-        while start < end and len(rows) < most:
+    def those(self, start, end, takes):
+        """The rows of a place that `takes` lets pass."""
+        while start < end:
             stop = self._bytes.find(b"\n", start)
-            rows.append(self._bytes[start:stop])
+            row = self._bytes[start:stop]
+            if takes(row):
+                yield row
             start = stop + 1
-        return rows
+
+
+class Question:
+    """A request's body: a file of rows, a place in it, and what of it is asked for."""
+
+    def __init__(self, body, files):
+        asked = json.loads(body)
+        if asked["timezone_id"] != UTC:
+            raise ValueError("another time zone")
+        self._wanted = _values(asked["query"]["filters"])
+        self._unwanted = _values(asked["query"].get("exclusions", []))
+        (status,) = self._wanted.pop("delivery_status")
+        self.rows = files[status]
+        self.start, self.end = self.rows.span(_second(asked["from"]), _second(asked["to"]))
+
+    def is_of_all(self):
+        return not self._wanted and not self._unwanted
+
+    def found(self):
+        return self.rows.those(self.start, self.end, self._takes)
+
+    def _takes(self, row):
+        place = {kind: pattern.search(row)[1].decode() for kind, pattern in PLACES.items()}
+        return all(place[kind] in values for kind, values in self._wanted.items()) and not any(
+            place[kind] in values for kind, values in self._unwanted.items()
+        )
+
+
+def _values(filters):
+    values = {}
+    for each in filters:
+        values.setdefault(each["resource_type"], set()).add(each["filter_id_value"])
+    return values
+
+
+def _second(text):
+    return calendar.timegm(datetime.datetime.fromisoformat(text).timetuple())
 
 
 class Handler(http.server.BaseHTTPRequestHandler):
@@ -116,8 +160,13 @@ class Handler(http.server.BaseHTTPRequestHandler):
     folder: pathlib.Path
     rows: dict
     may_go = threading.Event()
+    lists_asked = 0
 
     def do_GET(self):
+        if self.path == "/lists":
+            return self._send(200, str(Handler.lists_asked).encode())
+        if self.path == POSTBACKS:
+            Handler.lists_asked += 1
         name = LISTS.get(self.path)
         if name is None:
             return self._send(404, b'{"Error": "no such path"}')
@@ -130,23 +179,17 @@ class Handler(http.server.BaseHTTPRequestHandler):
             return self._send(200, b"{}")
         self.may_go.wait()
         try:
-            rows, start, end = self._found(json.loads(body))
+            asked = Question(body, self.rows)
         except (KeyError, ValueError) as error:
-            print(f"refused: {error}: {body!r}", file=sys.stderr, flush=True)
+            print(f"refused: {error!r}: {body!r}", file=sys.stderr, flush=True)
             return self._send(400, b'{"Error": "this question is not recorded"}')
-        if self.path == EXPORT:
-            return self._send_part(rows, start, end)
-        found = b",".join(rows.some(start, end, CAP))
-        self._send(200, b'{"pixels":[' + found + b"]}")
-
-    def _found(self, asked):
-        (only,) = asked["query"]["filters"]
-        if only["resource_type"] != "delivery_status" or asked["query"].get("exclusions"):
-            raise ValueError("only whole networks are recorded")
-        if self.path not in (REPORT, EXPORT) or asked["timezone_id"] != 67:
-            raise ValueError("another path or time zone")
-        rows = self.rows[only["filter_id_value"]]
-        return rows, *rows.span(_second(asked["from"]), _second(asked["to"]))
+        if self.path == EXPORT and asked.is_of_all():
+            self._send_part(asked.rows, asked.start, asked.end)
+        elif self.path == EXPORT:
+            self._send(200, b"".join(row + b"\n" for row in asked.found()))
+        else:
+            rows = b",".join(itertools.islice(asked.found(), CAP))
+            self._send(200, b'{"pixels":[' + rows + b"]}")
 
     def _send(self, status, body):
         self._send_head(status, len(body))
@@ -166,10 +209,6 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
     def log_request(self, *_):
         pass
-
-
-def _second(text):
-    return calendar.timegm(datetime.datetime.fromisoformat(text).timetuple())
 
 
 def main():

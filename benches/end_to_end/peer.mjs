@@ -106,11 +106,16 @@ async function* pages(body) {
     if (page.length > 0) yield page;
 }
 
+// What a postback fired for: a click has a transaction alone.
+function conversionOf(row) {
+    return row.conversion_id || `${row.transaction_id}/${row.network_offer_payout_revenue_id}`;
+}
+
 // Keeps pages, each in one transaction; gives the rows of a page that were new.
 function keeper(store) {
     const [insert, renew] = [store.prepare(KEEP), store.prepare(RENEW)];
     const isNew = (row) => {
-        const key = [SOURCE, row.pixel_id, row.conversion_id];
+        const key = [SOURCE, row.pixel_id, conversionOf(row)];
         const tries = [row.last_attempt, row.failed_attempts];
         const texts = [row.reason, row.payload, row.debug_information];
         const { changes } = insert.run(...key, row.network_offer_id, row.affiliate_id, row.timestamp, ...tries, ...texts);

@@ -132,10 +132,15 @@ class Watch:
         child.inc()
 
 
+def conversion_of(row):
+    """What a postback fired for: a click has a transaction alone."""
+    return row["conversion_id"] or f"{row['transaction_id']}/{row['network_offer_payout_revenue_id']}"
+
+
 def record(row):
     debug_information = row["debug_information"]
     return (
-        SOURCE, row["pixel_id"], row["conversion_id"], row["network_offer_id"], row["affiliate_id"],
+        SOURCE, row["pixel_id"], conversion_of(row), row["network_offer_id"], row["affiliate_id"],
         row["timestamp"], row["last_attempt"], row["failed_attempts"], reason_of(debug_information),
         row["payload"], debug_information,
     )
