@@ -73,6 +73,7 @@ class Recording:
         self._folder = lab.folder / name
         fixed = {"deliveries": rows, "failing": failing}
         simulated = lab.simulate({"seed": SEED, "fixed": fixed, **STILL}, name=f"{name}-simulated")
+        simulated.wait_until(lambda: simulated.seconds_passed() > 2, "past its first retry")
         self.counts = network.record(simulated.base_url, KEY, self._folder)
         simulated.stop()
         port = free_port()
@@ -125,7 +126,7 @@ class Contest:
         service.stop()
         expect("new failures", told["new"], recording.counts["failure"])
         expect("rows that could not be read", told["rejected"], 0)
-        return Run.of(recording.rows, cost, disk_bytes=disk_bytes(self.lab.data()))
+        return Run.of(recording.counts["failure"], cost, disk_bytes=disk_bytes(self.lab.data()))
 
     def see_again(self, recording):
         """On the store that the last run of `see_first` left. Without rows until the state is loaded."""
@@ -139,7 +140,7 @@ class Contest:
         told = self._told(service)
         service.stop()
         expect("new failures among those seen before", told["new"] + told["changed"], 0)
-        if told["repeated"] < recording.rows:
+        if told["repeated"] < recording.counts["failure"]:
             raise Failed(f"only {told['repeated']:.0f} of {recording.rows} rows were read again")
         load = {"load_seconds": loaded.wall_seconds, "loaded_bytes": loaded.resident_bytes}
         return Run.of(int(told["repeated"]), cost - loaded, **load)
@@ -173,8 +174,8 @@ class Contest:
         for file in self.lab.folder.glob("peer.db*"):
             file.unlink()
         for what, count in told.items():
-            expect(f"{what} of {command[-1].name}", count, recording.rows)
-        return Run.of(recording.rows, cost)
+            expect(f"{what} of {command[-1].name}", count, recording.counts["failure"])
+        return Run.of(recording.counts["failure"], cost)
 
     def _outside(self, command):
         """What another program printed at its end, and its cost."""

@@ -43,7 +43,7 @@ STILL = {
     "history": "20h",
     "ends_after": "0s",
     "deactivates_after": None,
-    # The first is due at once all the same: one delivery recovers.
+    # The first delivery's is due a second after the start all the same.
     "retry_schedule": ["10000h"],
     "lateness": "0s",
     "gzip": False,
@@ -160,9 +160,14 @@ class Network(Process):
     def __init__(self, port, command, log):
         super().__init__(command, log)
         self.base_url = f"http://127.0.0.1:{port}/v1"
-        clock = f"http://127.0.0.1:{port}/simulate/clock"
+        self._clock = f"http://127.0.0.1:{port}/simulate/clock"
         # The port is open before the history is laid out: an answer is what counts.
-        self.wait_until(lambda: answer(clock) is not None, "serving")
+        self.wait_until(lambda: answer(self._clock) is not None, "serving")
+
+    def seconds_passed(self):
+        """Of its own time, since its start."""
+        clock = json.loads(answer(self._clock))
+        return clock["now"] - clock["start"]
 
 
 class Service(Process):
