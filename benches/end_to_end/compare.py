@@ -349,7 +349,9 @@ def plot_paces(found, rows):
             axes.barh(place, pace.median, color=COLOURS[name], height=0.7)
             reach = [[pace.median - pace.low], [pace.high - pace.median]]
             axes.errorbar(pace.median, place, xerr=reach, color="black", capsize=3, linewidth=1)
-            axes.text(pace.high, place, f"  {pace.median:,.0f}", va="center")
+            axes.annotate(
+                f"{pace.median:,.0f}", (pace.high, place), (8, 0), textcoords="offset points", va="center"
+            )
         axes.set_yticks(range(len(bars)), [f"{job}: {name}" for job, name, _ in bars])
         axes.invert_yaxis()
         axes.xaxis.set_major_formatter(lambda value, _: short(value))
@@ -359,22 +361,21 @@ def plot_paces(found, rows):
 def plot_scaling(found):
     """CPU seconds by rows; a line of the reference's slope costs each row the same."""
     sizes = list(found)
-    title = "CPU by rows: what is above the dotted line grows faster than its rows"
+    title = "CPU by rows: a line that is steeper than the dotted one grows faster than its rows"
     with plot("scaling_cpu", title, x="rows read", y="CPU seconds") as axes:
         for job, colour in JOB_COLOURS.items():
-            for name, style in ((OURS, "-o"), (READ, "--.")):
-                runs = [found[size][job][name] for size in sizes]
-                seconds = [spread(each, "cpu_seconds").median for each in runs]
-                axes.plot(sizes, seconds, style, color=colour if name == OURS else COLOURS[READ], label=label(name, job))
+            axes.plot(sizes, medians(found, job, OURS), "-o", color=colour, label=f"{OURS}: {job}")
+        axes.plot(sizes, medians(found, FIRST, READ), "--.", color=COLOURS[READ], label=READ)
         # Through a size at which starting no longer shows.
         at = next((size for size in sizes if size >= 100_000), sizes[-1])
-        second = spread(found[at][FIRST][OURS], "cpu_seconds").median
+        (second,) = medians({at: found[at]}, FIRST, OURS)
         axes.plot(sizes, [second * size / at for size in sizes], ":", color="black", label=f"in proportion, from {short(at)} on")
         logarithmic(axes, sizes)
 
 
-def label(name, job):
-    return f"{name}, {job}"
+def medians(found, job, name):
+    """CPU seconds for each size."""
+    return [spread(jobs[job][name], "cpu_seconds").median for jobs in found.values()]
 
 
 def plot_holdings(found):
@@ -397,9 +398,12 @@ def logarithmic(axes, sizes):
     axes.loglog()
     axes.set_xticks(sizes, [short(size) for size in sizes])
     axes.minorticks_off()
+    # 1, 2, 5, 10 …: some of them lie within any range.
+    axes.yaxis.get_major_locator().set_params(subs=(1, 2, 5))
     axes.yaxis.set_major_formatter(lambda value, _: f"{value:,g}")
     axes.grid(alpha=0.3)
-    axes.legend(fontsize=9, frameon=False)
+    # Below: lines go everywhere.
+    axes.legend(fontsize=9, frameon=False, loc="upper left", bbox_to_anchor=(0, -0.15), ncols=2)
 
 
 def short(number):

@@ -389,7 +389,7 @@ def write_json(name, figures):
 
 @contextlib.contextmanager
 def plot(name, title, x=None, y=None, size=(8, 4.5)):
-    """A figure's axes, which become target/bench/NAME.svg; white, so that it reads on any page."""
+    """The axes of a figure that becomes target/bench/NAME.svg; white, so that it reads on any page."""
     import matplotlib
 
     matplotlib.use("svg")
@@ -398,7 +398,8 @@ def plot(name, title, x=None, y=None, size=(8, 4.5)):
     from matplotlib import pyplot
 
     figure, axes = pyplot.subplots(figsize=size, layout="constrained", facecolor="white")
-    axes.set_title(title)
+    # Over the whole width: beside long labels a title of the axes alone would be cut.
+    figure.suptitle(title, fontsize=12)
     axes.set_xlabel(x)
     axes.set_ylabel(y)
     axes.spines[["top", "right"]].set_visible(False)
