@@ -237,7 +237,7 @@ def told(rows, job, by_name):
         for name, runs in by_name.items()
     ]
     against = [
-        [f"postwatch : {name}", each["per_cpu_second"].text(1, 2), each["per_second"].text(1, 2), each["cpu_per_row"].text(1, 2)]
+        [f"postwatch : {name}", *(each[field].text(digits=2) for field in (*PACES, "cpu_per_row"))]
         for name, each in compared(by_name).items()
     ]
     return "\n\n".join([
@@ -251,10 +251,10 @@ def compared(by_name):
     """Ratios of postwatch's figures to each other contestant's."""
 
     def with_one(runs):
-        both = {field: [[getattr(run, field) for run in each] for each in (by_name[OURS], runs)] for field in PACES}
-        found = {field: ratios(*pair) for field, pair in both.items()}
-        ours, theirs = both["per_cpu_second"]
-        return found | {"cpu_per_row": ratios(theirs, ours)}
+        paces = lambda of, field: [getattr(run, field) for run in of]
+        found = {field: ratios(paces(by_name[OURS], field), paces(runs, field)) for field in PACES}
+        per_row = ratios(paces(runs, "per_cpu_second"), paces(by_name[OURS], "per_cpu_second"))
+        return found | {"cpu_per_row": per_row}
 
     return {name: with_one(runs) for name, runs in by_name.items() if name != OURS}
 
@@ -342,7 +342,11 @@ JOB_COLOURS = {FIRST: "#1f6feb", AGAIN: "#8250df", CLEAN: "#2da44e"}
 
 def plot_paces(found, rows):
     """Bars: rows per CPU second of each contestant, job by job."""
-    bars = [(job, name, spread(runs, "per_cpu_second")) for job, each in found[rows].items() for name, runs in each.items()]
+    bars = [
+        (job, name, spread(runs, "per_cpu_second"))
+        for job, by_name in found[rows].items()
+        for name, runs in by_name.items()
+    ]
     title = f"Rows read by one CPU second, {rows:,} rows: median and range of {bars[0][2].count} runs"
     with plot("end_to_end", title, x="rows per CPU second", size=(9, 5)) as axes:
         for place, (_, name, pace) in enumerate(bars):
@@ -369,7 +373,8 @@ def plot_scaling(found):
         # Through a size at which starting no longer shows.
         at = next((size for size in sizes if size >= 100_000), sizes[-1])
         (second,) = medians({at: found[at]}, FIRST, OURS)
-        axes.plot(sizes, [second * size / at for size in sizes], ":", color="black", label=f"in proportion, from {short(at)} on")
+        in_proportion = [second * size / at for size in sizes]
+        axes.plot(sizes, in_proportion, ":", color="black", label=f"in proportion to {short(at)}")
         logarithmic(axes, sizes)
 
 
@@ -435,7 +440,7 @@ def main():
         "machine": machine(),
         "peers": versions(),
         "seed": SEED,
-        "served": "recorded from postwatch simulate once, then sent by sendfile from a process of its own, uncompressed",
+        "served": "recorded from postwatch simulate, then sent by sendfile from a process of its own, uncompressed",
     }
     with Lab() as lab:
         found = measure(lab, given.rows, given.runs)

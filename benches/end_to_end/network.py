@@ -8,7 +8,9 @@ the same, and hide what differs.
 
     python3 network.py FOLDER PORT
 
-Knows spans, statuses, offers and affiliates, and no limits. `POST /hold` makes it keep questions for rows waiting until `POST /go`.
+Knows spans, statuses, offers and affiliates, and no limits. `POST /hold` makes
+it keep questions for rows waiting until `POST /go`. `GET /lists` tells how often
+the list of postbacks was asked for: a poll's last question, after its last commit.
 """
 
 import calendar

@@ -118,7 +118,8 @@ function keeper(store) {
         const key = [SOURCE, row.pixel_id, conversionOf(row)];
         const tries = [row.last_attempt, row.failed_attempts];
         const texts = [row.reason, row.payload, row.debug_information];
-        const { changes } = insert.run(...key, row.network_offer_id, row.affiliate_id, row.timestamp, ...tries, ...texts);
+        const place = [row.network_offer_id, row.affiliate_id, row.timestamp];
+        const { changes } = insert.run(...key, ...place, ...tries, ...texts);
         if (changes === 0) renew.run(...tries, ...texts, ...key, ...tries);
         return changes === 1;
     };
