@@ -65,6 +65,6 @@ deny:
 doc:
     cargo doc --no-deps --document-private-items --open
 
-# How much memory reading an export of a million rows takes: needs curl and python3.
-memory rows="1000000":
-    ROWS={{ rows }} .ci/memory
+# The release build beside Python, Node and a bare reader; `just bench --short` takes a minute.
+bench *args:
+    .ci/bench {{ args }}

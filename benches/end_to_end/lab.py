@@ -42,7 +42,7 @@ TICKS = os.sysconf("SC_CLK_TCK")
 # always comes; with this seed it is of a delivery that can fail (some methods never do).
 STILL = {
     "seed": 2,
-    "history": "24h",
+    "history": "20h",
     "ends_after": "0s",
     "deactivates_after": None,
     "retry_schedule": ["3650d"],
@@ -162,9 +162,14 @@ class Network(Process):
     def __init__(self, port, command, log):
         super().__init__(command, log)
         self.base_url = f"http://127.0.0.1:{port}/v1"
-        clock = f"http://127.0.0.1:{port}/simulate/clock"
+        self._clock = f"http://127.0.0.1:{port}/simulate/clock"
         # The port is open before the history is laid out: an answer is what counts.
-        self.wait_until(lambda: answer(clock) is not None, "serving")
+        self.wait_until(lambda: answer(self._clock) is not None, "serving")
+
+    def seconds_passed(self):
+        """Of its own time, since its start."""
+        clock = json.loads(answer(self._clock))
+        return clock["now"] - clock["start"]
 
     def order(self, kind, path):
         """Every request whose path ends so goes wrong from now on, in this way."""
@@ -188,13 +193,21 @@ class Service(Process):
         """Until the state is loaded and the first poll begins."""
         self.wait_until(lambda: "postwatch watches" in self._log_text(), "loaded", every=0.005)
 
+    def wait_read(self):
+        """Until every source was read whole since it started. Asking costs it next to nothing."""
+        self.wait_until(lambda: answer(f"{self.url}/readyz") is not None, "ready", every=0.02)
+
     def wait_whole(self, polls=1):
-        """Until so many polls were whole since it started."""
-        whole = lambda: self.metric("postwatch_polls_total", outcome="whole") >= polls
-        self.wait_until(whole, f"whole {polls} times", every=0.1)
-        broken = self.metric("postwatch_polls_total") - self.metric("postwatch_polls_total", outcome="whole")
+        """Until so many polls were whole since it started. Asks for its metrics, which costs it CPU."""
+        self.wait_until(lambda: self._whole_polls() >= polls, f"whole {polls} times", every=0.5)
+
+    def _whole_polls(self):
+        page = (answer(f"{self.url}/metrics") or b"").decode()
+        whole = metric_sum(page, "postwatch_polls_total", outcome="whole")
+        broken = metric_sum(page, "postwatch_polls_total") - whole
         if broken:
             raise Failed(f"{broken:.0f} polls were not whole{self.words()}")
+        return whole
 
     def metric(self, name, **labels):
         """The sum of a metric's series that have these labels; 0 before there are any."""
@@ -393,7 +406,7 @@ def write_json(name, figures):
 
 @contextlib.contextmanager
 def plot(name, title, x=None, y=None, size=(8, 4.5)):
-    """A figure's axes, which become target/bench/NAME.svg; white, so that it reads on any page."""
+    """The axes of a figure that becomes target/bench/NAME.svg; white, so that it reads on any page."""
     import matplotlib
 
     matplotlib.use("svg")
@@ -402,7 +415,8 @@ def plot(name, title, x=None, y=None, size=(8, 4.5)):
     from matplotlib import pyplot
 
     figure, axes = pyplot.subplots(figsize=size, layout="constrained", facecolor="white")
-    axes.set_title(title)
+    # Over the whole width: beside long labels a title of the axes alone would be cut.
+    figure.suptitle(title, fontsize=12)
     axes.set_xlabel(x)
     axes.set_ylabel(y)
     axes.spines[["top", "right"]].set_visible(False)

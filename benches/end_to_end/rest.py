@@ -44,7 +44,7 @@ def watch(lab, count):
     service = lab.run(rules(network.base_url), name)
     service.wait_loaded()
     loaded = service.cost()
-    service.wait_whole()
+    service.wait_read()
     return service, (service.cost() - loaded).cpu_seconds
 
 

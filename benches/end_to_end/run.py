@@ -9,11 +9,15 @@ and fails nothing: a busy machine misses many. A wrong count fails.
 import argparse
 import importlib
 import os
+import pathlib
+import subprocess
 import sys
 
 import lab
 
-NAMES = ["startup", "backtest", "scrape", "latency", "rest", "sources", "receivers", "evaluation"]
+# Whose own text tells of many contestants.
+COMPARE = "compare"
+NAMES = [COMPARE, "startup", "backtest", "scrape", "latency", "rest", "sources", "receivers", "evaluation"]
 
 
 def main():
@@ -43,6 +47,18 @@ def sizes(text):
 
 
 def ran_well(name, asked, machine):
+    return compared_well(asked) if name == COMPARE else measured_well(name, asked, machine)
+
+
+def compared_well(asked):
+    options = ["--short"] if asked.short else []
+    options += ["--rows", ",".join(map(str, asked.rows))] if asked.rows else []
+    options += ["--runs", str(asked.runs)] if asked.runs else []
+    script = pathlib.Path(__file__).with_name("compare.py")
+    return subprocess.run([sys.executable, script, *options]).returncode == 0
+
+
+def measured_well(name, asked, machine):
     experiment = importlib.import_module(name)
     rows = asked.rows or getattr(experiment, "SHORT_ROWS" if asked.short else "ROWS", ())
     runs = asked.runs or (experiment.SHORT_RUNS if asked.short else experiment.RUNS)

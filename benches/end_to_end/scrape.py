@@ -25,7 +25,7 @@ def scraped(lab, series, runs):
     network = lab.simulate({**STILL, "fixed": fixed, "offers": offers, "affiliates": affiliates}, f"{name}-network")
     # One poll, and then nothing to do but to answer scrapes.
     service = lab.run({**rules(network.base_url, poll_every="1h"), "metrics": {"max_series": 1_000_000}}, name)
-    service.wait_whole()
+    service.wait_read()
     network.stop()
     page = f"{service.url}/metrics"
     prometheus = start_prometheus(lab, service.url.removeprefix("http://"), name)

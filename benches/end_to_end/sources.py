@@ -40,9 +40,9 @@ def read(lab, network, count):
     watched = config["sources"][0]
     config["sources"] = [{**watched, "name": f"{SOURCE}-{number}"} for number in range(count)]
     service = lab.run(config, name)
-    service.wait_whole(count)
-    check_open(service, count * DELIVERIES_EACH)
+    service.wait_read()
     cost = service.cost()
+    check_open(service, count * DELIVERIES_EACH)
     service.stop()
     lab.forget(name)
     return cost

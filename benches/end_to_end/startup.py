@@ -4,11 +4,12 @@ memory that they hold and the bytes that they take on disk."""
 import json
 import subprocess
 
-from lab import ROOT, STILL, Failed, Spread, disk_bytes, rules, table
+from lab import RESULTS, STILL, Failed, Spread, disk_bytes, rules, table
 from plots import doubling, growth
 
 ROWS, SHORT_ROWS = (10_000, 100_000, 1_000_000), (2_000, 10_000)
 RUNS, SHORT_RUNS = 5, 2
+STORED = RESULTS / "stored"
 
 
 def measure(lab, rows, runs):
@@ -41,9 +42,9 @@ def fill(lab, rows, name):
     scenario = {**STILL, "history": "70h", "fixed": {"deliveries": rows, "failing": rows}}
     network = lab.simulate(scenario, f"{name}-network")
     service = lab.run(rules(network.base_url), name)
-    service.wait_whole()
-    check_open(service, rows)
+    service.wait_read()
     cost = service.cost()
+    check_open(service, rows)
     service.stop()
     return network, cost
 
@@ -71,11 +72,8 @@ def start(lab, network, rows, name):
 
 def on_disk(data, rows):
     """The bytes for each delivery of a stopped service's store."""
-    told = subprocess.run(
-        ["cargo", "bench", "--quiet", "--locked", "--bench", "stored", "--", str(data)],
-        cwd=ROOT, stdout=subprocess.PIPE, check=True,
-    )
-    kinds = json.loads(told.stdout.splitlines()[-1])
+    told = subprocess.run([STORED, data], stdout=subprocess.PIPE, check=True)
+    kinds = json.loads(told.stdout)
     if not kinds.get("journal") or not kinds.get("texts"):
         raise Failed(f"no journal or no texts in the store: {kinds}")
     return {
