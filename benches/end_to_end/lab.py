@@ -31,7 +31,7 @@ import urllib.error
 import urllib.request
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-POSTWATCH = ROOT / "target/release/postwatch"
+POSTWATCH = pathlib.Path(os.environ.get("POSTWATCH", ROOT / "target/release/postwatch"))
 RESULTS = ROOT / "target/bench"
 KEY = "simulated-key"
 SOURCE = "acme"

@@ -8,7 +8,6 @@ and fails nothing: a busy machine misses many. A wrong count fails.
 
 import argparse
 import importlib
-import os
 import pathlib
 import subprocess
 import sys
@@ -64,7 +63,7 @@ def measured_well(name, asked, machine):
     runs = asked.runs or (experiment.SHORT_RUNS if asked.short else experiment.RUNS)
     print(f"\n{name}: {experiment.__doc__.strip()}\n", flush=True)
     try:
-        with lab.Lab(os.environ.get("POSTWATCH", lab.POSTWATCH)) as here:
+        with lab.Lab() as here:
             figures = experiment.measure(here, rows, runs)
     except lab.Failed as failure:
         print(f"{name}: FAILED: {failure}", flush=True)
