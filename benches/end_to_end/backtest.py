@@ -6,7 +6,7 @@ import time
 import urllib.request
 
 from lab import KEY, ROOT, Failed, Spread, answer, table
-from plots import doubling, growth
+from plots import growth, twice
 
 ROWS, SHORT_ROWS = (10_000, 100_000, 1_000_000), (10_000, 20_000)
 RUNS, SHORT_RUNS = 3, 2
@@ -116,9 +116,8 @@ def text(figures):
     ]
     head = ["deliveries", "failed", "alerts", "wall, s", "CPU, s", "peak, MB", "export, MB"]
     sizes = [it["deliveries"] for it in figures["backtests"]]
-    costs = doubling(sizes, [it["cpu_seconds"].median for it in figures["backtests"]])
-    twice = "twice the deliveries, CPU ×: " + ", ".join(f"{cost:.2f}" for cost in costs)
-    return f"{table(head, rows)}\n{twice}"
+    growing = twice("deliveries", sizes, [it["cpu_seconds"].median for it in figures["backtests"]])
+    return f"{table(head, rows)}\n{growing}"
 
 
 def targets(figures):

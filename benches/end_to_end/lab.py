@@ -347,6 +347,10 @@ class Spread:
         values = list(values)
         return Spread(statistics.median(values), min(values), max(values), len(values))
 
+    def scaled(self, by):
+        """The same in another unit."""
+        return Spread(self.median * by, self.low * by, self.high * by, self.count)
+
     def text(self, scale=1, digits=0, unit=""):
         """`12 (11 to 14)`, or `12` where it was measured once."""
         median, low, high = (f"{value / scale:,.{digits}f}" for value in (self.median, self.low, self.high))

@@ -13,6 +13,12 @@ def doubling(sizes, costs):
     return [(cost / less) ** (1 / math.log2(size / small)) for (small, less), (size, cost) in steps]
 
 
+def twice(what, sizes, costs):
+    """What doubling costs, as a line of text."""
+    factors = ", ".join(f"{factor:.2f}" for factor in doubling(sizes, costs))
+    return f"twice the {what}, CPU ×: {factors or 'not known from one size'}"
+
+
 def growth(name, title, x, y, sizes, lines, limit=None):
     """target/bench/NAME.svg: `lines` are Spreads by name, one for each of `sizes`.
 

@@ -2,7 +2,7 @@
 
 from lab import STILL, Failed, Spread, rules, table
 from listener import Listener
-from plots import doubling, growth
+from plots import growth, twice
 
 # Webhooks; each of them gets the same messages.
 ROWS, SHORT_ROWS = (1, 4, 16, 64), (1, 4)
@@ -72,7 +72,8 @@ def check(hooks, count, messages):
     told = {(path, body["groupLabels"]["affiliate"]) for _, path, body in hooks.taken}
     receivers = {path for path, _ in told}
     if len(told) != messages or len(hooks.taken) != messages or len(receivers) != count:
-        raise Failed(f"{len(hooks.taken)} messages, {len(told)} of them different, to {len(receivers)} receivers; {messages} to {count} were to be")
+        found = f"{len(hooks.taken)} messages, {len(told)} of them different, to {len(receivers)} receivers"
+        raise Failed(f"{found}; {messages} to {count} were to be")
 
 
 def text(figures):
@@ -86,8 +87,8 @@ def text(figures):
         for it in crowds
     ]
     head = ["receivers", "messages", "CPU, s", "wall, s", "written, MB", "CPU a message, ms"]
-    costs = doubling([it["receivers"] for it in crowds], [it["cpu_seconds"].median for it in crowds])
-    return table(head, rows) + "\ntwice the receivers, CPU ×: " + ", ".join(f"{cost:.2f}" for cost in costs)
+    growing = twice("receivers", [it["receivers"] for it in crowds], [it["cpu_seconds"].median for it in crowds])
+    return f"{table(head, rows)}\n{growing}"
 
 
 def targets(figures):

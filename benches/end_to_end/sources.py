@@ -1,7 +1,7 @@
 """The first look-back of several sources that each have the same deliveries, by their number."""
 
 from lab import SOURCE, STILL, Spread, rules, table
-from plots import doubling, growth
+from plots import growth, twice
 from startup import check_open
 
 # Sources; each of them has so many failing deliveries.
@@ -58,9 +58,8 @@ def text(figures):
         for it in networks
     ]
     head = ["sources", "CPU, s", "wall, s", "peak, MB", "CPU each, s"]
-    costs = doubling([it["sources"] for it in networks], [it["cpu_seconds"].median for it in networks])
-    twice = "twice the sources, CPU ×: " + ", ".join(f"{cost:.2f}" for cost in costs)
-    return f"{figures['deliveries_each']:,} failing deliveries each\n{table(head, rows)}\n{twice}"
+    growing = twice("sources", [it["sources"] for it in networks], [it["cpu_seconds"].median for it in networks])
+    return f"{figures['deliveries_each']:,} failing deliveries each\n{table(head, rows)}\n{growing}"
 
 
 def targets(figures):

@@ -5,7 +5,7 @@ import json
 import subprocess
 
 from lab import RESULTS, STILL, Failed, Spread, disk_bytes, rules, table
-from plots import doubling, growth
+from plots import growth, twice
 
 ROWS, SHORT_ROWS = (10_000, 100_000, 1_000_000), (2_000, 10_000)
 RUNS, SHORT_RUNS = 5, 2
@@ -101,13 +101,9 @@ def text(figures):
     ]
     head = ["failing deliveries", "start, s", "CPU, s", "resident, MB", "peak while first read, MB"]
     head += ["B each: journal", "texts", "sled's files", "whole folder"]
-    return table(head, rows) + "\n" + twice(figures)
-
-
-def twice(figures):
     sizes = [it["deliveries"] for it in figures["starts"]]
-    costs = doubling(sizes, [it["cpu_seconds"].median for it in figures["starts"]])
-    return "twice the deliveries, CPU ×: " + ", ".join(f"{cost:.2f}" for cost in costs)
+    growing = twice("deliveries", sizes, [it["cpu_seconds"].median for it in figures["starts"]])
+    return f"{table(head, rows)}\n{growing}"
 
 
 def targets(figures):
@@ -131,7 +127,7 @@ def draw(figures):
     lines = {name: [it[key] for it in starts] for name, key in TIMES.items()}
     growth("startup", "From exec to the state loaded", x, "seconds", sizes, lines, ("promised for 1 million", 1.5))
     memory = {
-        "resident after a start": [megabytes(it["resident_bytes"]) for it in starts],
+        "resident after a start": [it["resident_bytes"].scaled(1e-6) for it in starts],
         "highest while first reading": [Spread.of([it["peak_bytes_of_reading"] / 1e6]) for it in starts],
     }
     growth("memory", "Resident memory", x, "MB", sizes, memory, ("promised for 1 million", 200))
@@ -141,6 +137,3 @@ def draw(figures):
 
 TIMES = {"wall clock": "wall_seconds", "CPU": "cpu_seconds"}
 
-
-def megabytes(spread):
-    return Spread(spread.median / 1e6, spread.low / 1e6, spread.high / 1e6, spread.count)
