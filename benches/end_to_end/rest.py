@@ -105,4 +105,5 @@ def draw(figures):
         axes.bar(names, polls, 0.5, label="polls")
         axes.bar(names, sweeps, 0.5, polls, label="reading older failures again, every 15 and 60 polls")
         axes.axhline(0.5, color="firebrick", linestyle="--", label="promised")
+        axes.margins(y=0.4)
         axes.legend(frameon=False)
