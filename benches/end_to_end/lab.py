@@ -43,8 +43,8 @@ STILL = {
     "history": "20h",
     "ends_after": "0s",
     "deactivates_after": None,
-    # The first delivery's is due a second after the start all the same.
-    "retry_schedule": ["10000h"],
+    # The first delivery is due a second after the start all the same, the others minutes apart.
+    "retry_schedule": ["1000000h"],
     "lateness": "0s",
     "gzip": False,
 }
