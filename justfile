@@ -50,7 +50,7 @@ soak time="30m":
 
 # What each part costs, in time: `just parts scrape` takes those whose names hold it.
 parts *args:
-    cargo bench --bench parts -- {{ args }}
+    cargo bench --package parts -- {{ args }}
 
 # The instructions of each part against benches/instructions.txt: needs valgrind.
 instructions *args:

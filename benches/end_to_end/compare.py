@@ -19,11 +19,11 @@ import subprocess
 import sys
 
 import network
-from lab import KEY, RESULTS, ROOT, STILL, Failed, Lab, Process, Spread
+from lab import KEY, ROOT, STILL, Failed, Lab, Process, Spread
 from lab import answer, disk_bytes, free_port, machine, plot, ratios, rules, table, write_json
 
 HERE = pathlib.Path(__file__).parent
-READER = RESULTS / "reader"
+READER = ROOT / "target/release/reader"
 TOOLS = ROOT / "target/tools/bench"
 PEERS_AT = 1_000_000
 

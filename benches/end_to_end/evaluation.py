@@ -1,4 +1,4 @@
-"""What judging costs, groups × rules: the grids of `cargo bench --bench parts`, as a
+"""What judging costs, groups × rules: the grids of `cargo bench --package parts`, as a
 table and a plot. Wall clock of one thread, without the rest of the service."""
 
 import re
@@ -18,7 +18,7 @@ TIME = re.compile(r"([\d.]+) (ns|µs|ms|s)\b")
 
 def measure(lab, rows, runs):
     printed = lab.folder / "parts.txt"
-    command = ["cargo", "bench", "--quiet", "--locked", "--bench", "parts"]
+    command = ["cargo", "bench", "--quiet", "--locked", "--package", "parts"]
     command += ["--manifest-path", ROOT / "Cargo.toml"]
     command += ["--", "--max-time", str(runs), *GRIDS]
     with printed.open("wb") as out:
@@ -54,7 +54,7 @@ def grid(times, name):
     ]
     sides = [len({it[side] for it in found}) for side in ("rules", "groups")]
     if not found or len(found) != sides[0] * sides[1]:
-        raise Failed(f"`cargo bench --bench parts` shows no whole grid of {name}: {len(found)} of {sides}")
+        raise Failed(f"`cargo bench --package parts` shows no whole grid of {name}: {len(found)} of {sides}")
     return found
 
 

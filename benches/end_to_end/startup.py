@@ -4,12 +4,12 @@ memory that they hold and the bytes that they take on disk."""
 import json
 import subprocess
 
-from lab import RESULTS, STILL, Failed, Spread, disk_bytes, rules, table
+from lab import ROOT, STILL, Failed, Spread, disk_bytes, rules, table
 from plots import growth, twice
 
 ROWS, SHORT_ROWS = (10_000, 100_000, 1_000_000), (2_000, 10_000)
 RUNS, SHORT_RUNS = 5, 2
-STORED = RESULTS / "stored"
+STORED = ROOT / "target/release/stored"
 
 
 def measure(lab, rows, runs):

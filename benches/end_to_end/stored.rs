@@ -17,11 +17,8 @@ struct Kind {
 }
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
-    // `cargo bench` runs this too, and gives options alone.
-    match std::env::args().skip(1).find(|argument| !argument.starts_with("--")) {
-        Some(folder) => println!("{}", serde_json::to_string(&kinds(Path::new(&folder))?)?),
-        None => println!("stored: run by .ci/bench with the data folder of a stopped postwatch"),
-    }
+    let folder = std::env::args().nth(1).ok_or("usage: stored FOLDER")?;
+    println!("{}", serde_json::to_string(&kinds(Path::new(&folder))?)?);
     Ok(())
 }
 

@@ -3,26 +3,31 @@
 
 use std::hint::black_box;
 
+use postwatch::store::memory::MemoryStore;
+
 use crate::evaluation::{NEW, settled};
 use crate::ingest::{parse, seeing, split};
 use crate::metrics::Scraped;
 use crate::network::{Mix, Network};
-use crate::store::{encode, pages_of_failures};
-use crate::watched::{PAGE, START, Watched, rows};
+use crate::store::{encode, load, pages_of_failures, see};
+use crate::watched::{PAGE, START, Watched, policy, rows};
 
 const RULES: u32 = 10;
 const GROUPS: u64 = 1_000;
 const SERIES: usize = 1_000;
+/// What a store holds that a start reads.
+const DELIVERIES: u64 = 5_000;
 
 type Part = fn();
 
-const PARTS: [(&str, Part); 9] = [
+const PARTS: [(&str, Part); 10] = [
     ("page_from_bytes", page_from_bytes),
     ("page_of_a_stream", page_of_a_stream),
     ("page_of_repeats", page_of_repeats),
     ("page_of_successes", page_of_successes),
     ("page_of_failures", page_of_failures),
     ("page_encoded", page_encoded),
+    ("start", start),
     ("turn_of_100_deliveries", turn_of_100_deliveries),
     ("every_group", every_group),
     ("scrape", scrape),
@@ -81,6 +86,13 @@ fn take(mix: Mix) {
 fn page_encoded() {
     let [changes] = pages_of_failures();
     under_callgrind(|| encode(&changes));
+}
+
+fn start() {
+    let mut store = MemoryStore::default();
+    see(DELIVERIES, GROUPS, Box::new(store.clone()));
+    let policy = policy(RULES);
+    under_callgrind(|| load(&mut store, &policy));
 }
 
 fn turn_of_100_deliveries() {

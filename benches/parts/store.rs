@@ -67,18 +67,28 @@ fn start_with_deliveries(bencher: Bencher<'_, '_>, deliveries: u64) {
 fn fill(folder: &Path, deliveries: u64) {
     let mut store = SledStore::open(folder).expect("the folder is new");
     store.load(SPAN, &mut |_| ()).expect("there is nothing in it");
-    let mut watched = Watched::new(RULES, GROUPS, Some(Box::new(store)));
+    see(deliveries, GROUPS, Box::new(store));
+}
+
+/// Fills a store with the first look-back, and with what a poll adds to it.
+pub fn see(deliveries: u64, groups: u64, store: Box<dyn Store>) {
+    let mut watched = Watched::new(RULES, groups, Some(store));
     watched.look_back(deliveries);
     let page = watched.next_minute(PAGE);
     watched.poll(&page);
 }
 
-/// As a start does, up to the state that it goes on with.
 fn open(folder: &Path, policy: &Policy) -> (SledStore, State) {
     let mut store = SledStore::open(folder).expect("nobody else holds it");
+    let state = load(&mut store, policy);
+    (store, state)
+}
+
+/// As a start does, up to the state that it goes on with.
+pub fn load(store: &mut dyn Store, policy: &Policy) -> State {
     let mut state = State::default();
     state.share_series(policy);
     state.commit = store.load(SPAN, &mut |stored| state.restore(stored)).expect("it is whole");
     turn(START, policy, &mut state, News::Started);
-    (store, state)
+    state
 }
