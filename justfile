@@ -65,6 +65,6 @@ deny:
 doc:
     cargo doc --no-deps --document-private-items --open
 
-# The release build beside Python, Node and a bare reader; `just bench --short` takes a minute.
+# The release build as a whole: `just bench --short startup` takes one experiment, small.
 bench *args:
     .ci/bench {{ args }}
