@@ -66,7 +66,8 @@ class Cost:
     # The most that was ever resident, and what is resident now: states, not sums.
     peak_bytes: int
     resident_bytes: int
-    # Handed to the disk, as the block layer counts it.
+    # By write calls: files, and the little that goes out by sockets. The kernel's own
+    # `write_bytes` counts a whole folio, of up to 2 MB, for a page in it that changed.
     written_bytes: int
 
     def __sub__(self, before):
@@ -103,7 +104,7 @@ class Process:
         """The cost so far. A process that has ended keeps its last memory."""
         wall = time.monotonic() - self.began_at
         status = _fields(f"/proc/{self.pid}/status")
-        written = int(_fields(f"/proc/{self.pid}/io")["write_bytes"])
+        written = int(_fields(f"/proc/{self.pid}/io")["wchar"])
         # After the name, which may hold blanks: utime and stime are fields 14 and 15.
         stat = pathlib.Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
         cpu = (int(stat[11]) + int(stat[12])) / TICKS
