@@ -48,6 +48,14 @@ faults:
 soak time="30m":
     .ci/soak {{ time }}
 
+# What each part costs, in time: `just parts scrape` takes those whose names hold it.
+parts *args:
+    cargo bench --package parts -- {{ args }}
+
+# The instructions of each part against benches/instructions.txt: needs valgrind.
+instructions *args:
+    .ci/instructions {{ args }}
+
 # Advisories, licences, bans and duplicates: needs cargo-deny and the network.
 deny:
     @command -v cargo-deny >/dev/null || { echo "first: cargo install cargo-deny --locked"; exit 1; }
@@ -57,6 +65,6 @@ deny:
 doc:
     cargo doc --no-deps --document-private-items --open
 
-# How much memory reading an export of a million rows takes: needs curl and python3.
-memory rows="1000000":
-    ROWS={{ rows }} .ci/memory
+# The release build as a whole: `just bench --short startup` takes one experiment, small.
+bench *args:
+    .ci/bench {{ args }}

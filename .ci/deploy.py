@@ -75,6 +75,7 @@ def check_docker_context():
     allowed = re.findall(r"^!(\S+)$", text(".dockerignore"), re.M)
     cargo = tomllib.loads(text("Cargo.toml"))
     needed = {"Cargo.toml", "Cargo.lock", "rust-toolchain.toml"}
+    needed |= {f"{member}/Cargo.toml" for member in cargo["workspace"].get("members", [])}
     # Where Cargo.toml names one without its file, nothing at all is built.
     for kind, folder in (("bench", "benches"), ("test", "tests"), ("example", "examples")):
         needed |= {one.get("path", f"{folder}/{one['name']}.rs") for one in cargo.get(kind, [])}

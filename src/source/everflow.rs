@@ -25,7 +25,7 @@ mod ask;
 #[cfg(test)]
 mod broken;
 mod budget;
-mod export;
+pub mod export;
 mod lenient;
 mod lists;
 mod network_time;

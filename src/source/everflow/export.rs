@@ -21,7 +21,7 @@ const MAX_ERROR: usize = 16 << 10;
 
 /// Why a stream is no whole export.
 #[derive(Debug, PartialEq)]
-pub(super) enum Broken {
+pub enum Broken {
     /// What is wrong with it.
     Incomplete(&'static str),
     /// The network wrote an error where rows should be: its JSON.
@@ -30,7 +30,7 @@ pub(super) enum Broken {
 
 /// Fed chunks in order, gives pages.
 #[derive(Debug, Default)]
-pub(super) struct Splitter {
+pub struct Splitter {
     buffer: BytesMut,
     /// Everything before this place of the buffer was looked at.
     scanned: usize,
@@ -60,12 +60,12 @@ enum Shape {
 }
 
 impl Splitter {
-    pub(super) fn feed(&mut self, chunk: &[u8]) {
+    pub fn feed(&mut self, chunk: &[u8]) {
         self.buffer.extend_from_slice(chunk);
     }
 
     /// The next full page. To be asked until it says `None`, after each `feed`.
-    pub(super) fn page(&mut self) -> Result<Option<Page>, Broken> {
+    pub fn page(&mut self) -> Result<Option<Page>, Broken> {
         if let Shape::Unknown = self.shape {
             self.shape = shape(&self.buffer, false)?;
         }
@@ -82,12 +82,12 @@ impl Splitter {
     }
 
     /// How many rows were too long since the last call.
-    pub(super) fn take_too_long(&mut self) -> u64 {
+    pub fn take_too_long(&mut self) -> u64 {
         std::mem::take(&mut self.too_long)
     }
 
     /// The last page, which may be empty: the stream has come to its end.
-    pub(super) fn finish(mut self) -> Result<Page, Broken> {
+    pub fn finish(mut self) -> Result<Page, Broken> {
         if let Shape::Unknown = self.shape {
             self.shape = shape(&self.buffer, true)?;
         }
