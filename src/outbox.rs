@@ -11,9 +11,9 @@ use tokio::task::JoinSet;
 
 use crate::channel::{Channel, Link, SendError, Thread};
 use crate::clock::Clock;
+use crate::domain::delivery::DeliveryText;
 use crate::domain::notify::{Notice, SampleText};
 use crate::domain::outgoing::Outcome;
-use crate::domain::state::DeliveryText;
 use crate::domain::url;
 use crate::failpoint::{Step, reach};
 use crate::metrics::Metrics;

@@ -7,11 +7,12 @@ use std::time::Duration;
 use tokio::sync::{Notify, mpsc, oneshot};
 
 use crate::clock::Clock;
+use crate::domain::delivery::DeliveryText;
 use crate::domain::delivery::{Identity, Row};
 use crate::domain::outgoing::Outcome;
 use crate::domain::policy::Policy;
 use crate::domain::silence::{Refused, SilenceId, Wish};
-use crate::domain::state::{DeliveryText, State};
+use crate::domain::state::State;
 use crate::domain::time::Timestamp;
 use crate::domain::turn::{News, Tally, WholeSpan, turn};
 use crate::failpoint::{Step, reach};

@@ -3,8 +3,9 @@
 
 use std::time::Duration;
 
+use crate::domain::delivery::DeliveryText;
 use crate::domain::delivery::Identity;
-use crate::domain::state::{Changes, Checkpoint, DeliveryText, Stored};
+use crate::domain::state::{Changes, Checkpoint, Stored};
 use crate::domain::time::Timestamp;
 
 mod acknowledged;

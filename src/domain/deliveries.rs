@@ -239,6 +239,13 @@ impl Deliveries {
         }
     }
 
+    /// Packs the indices: entries that came one by one fill half of their nodes.
+    pub fn pack(&mut self) {
+        for index in [&mut self.by_time, &mut self.open] {
+            *index = std::mem::take(index).into_iter().collect();
+        }
+    }
+
     pub fn len(&self) -> usize {
         self.by_identity.len()
     }

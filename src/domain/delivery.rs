@@ -10,6 +10,10 @@ use super::dims::DimsId;
 use super::reason::Reason;
 use super::time::Timestamp;
 
+mod text;
+
+pub use text::DeliveryText;
+
 /// One row of the postback report, borrowed from the reply's bytes.
 ///
 /// Ids are the network's own numbers. Every word that the network may add to

@@ -45,6 +45,7 @@ impl Windows {
             windows.note_success(facts, dims, last);
         }
         windows.rules.iter_mut().for_each(RuleWindow::touch_everything);
+        windows.streaks.pack();
         windows
     }
 

@@ -14,9 +14,10 @@ use siphasher::sip::SipHasher13;
 
 use super::StoreError;
 use super::codec::{Packer, append, decode, encode, unpack};
+use crate::domain::delivery::DeliveryText;
 use crate::domain::delivery::Identity;
 use crate::domain::facts::Entry;
-use crate::domain::state::{Changes, DeliveryText, Record};
+use crate::domain::state::{Changes, Record};
 use crate::domain::time::Timestamp;
 
 /// A block is closed once it holds this much.

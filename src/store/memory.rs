@@ -8,8 +8,9 @@ use std::time::Duration;
 use super::journal::{self, CHECKPOINT, JOURNAL, TEXTS};
 use super::replay::{self, Pairs};
 use super::{Condition, Store, StoreError, codec};
+use crate::domain::delivery::DeliveryText;
 use crate::domain::delivery::Identity;
-use crate::domain::state::{Changes, Checkpoint, DeliveryText, Stored};
+use crate::domain::state::{Changes, Checkpoint, Stored};
 use crate::domain::time::Timestamp;
 
 /// Clones share their content, as two opens of one folder do.

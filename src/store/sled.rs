@@ -19,8 +19,9 @@ use super::folder::Folder;
 use super::journal::{self, CHECKPOINT, JOURNAL, Written};
 use super::replay::{self, Pairs};
 use super::{Condition, Store, StoreError, codec, snapshot};
+use crate::domain::delivery::DeliveryText;
 use crate::domain::delivery::Identity;
-use crate::domain::state::{Changes, Checkpoint, DeliveryText, Stored};
+use crate::domain::state::{Changes, Checkpoint, Stored};
 use crate::domain::time::Timestamp;
 use crate::failpoint::{Step, reach};
 

@@ -4,11 +4,12 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{FAILING, Found, Search, Unclear};
+use crate::domain::delivery::DeliveryText;
 use crate::domain::delivery::{Delivery, Identity, Life, id_number};
 use crate::domain::explain::{At, DeliveryLife, life_of};
 use crate::domain::policy::{Policy, SourcePolicy};
 use crate::domain::rules::Label;
-use crate::domain::state::{DeliveryText, SourceState, State};
+use crate::domain::state::{SourceState, State};
 use crate::domain::time::Timestamp;
 use crate::domain::url;
 

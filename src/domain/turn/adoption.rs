@@ -12,6 +12,7 @@ impl Turn<'_> {
         self.add_sources();
         for source in self.state.sources.values_mut() {
             source.sight.started_at = self.now;
+            source.facts.deliveries.pack();
         }
         self.adopt_policy();
     }

@@ -2,10 +2,11 @@
 //! before anything is made of them.
 
 use super::Tally;
+use crate::domain::delivery::DeliveryText;
 use crate::domain::delivery::{Fold, Identity, Row};
 use crate::domain::facts::Entry;
 use crate::domain::ingest::{self, Reading, Sighting};
-use crate::domain::state::{Changes, DeliveryText, Record, SourceState};
+use crate::domain::state::{Changes, Record, SourceState};
 
 /// Takes in a page of one source.
 pub(super) struct PageReader<'a> {

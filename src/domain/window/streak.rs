@@ -122,6 +122,13 @@ impl Streaks {
         streak.in_a_row(facts, policy, postback, now)
     }
 
+    /// Packs the failures: entries that came one by one fill half of their nodes.
+    pub fn pack(&mut self) {
+        for streak in self.by_postback.values_mut() {
+            streak.failures = std::mem::take(&mut streak.failures).into_iter().collect();
+        }
+    }
+
     /// Drops what lies further back than the network looks.
     pub fn prune(&mut self, at: Timestamp) {
         let begin = at - SPAN;

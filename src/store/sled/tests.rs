@@ -66,7 +66,12 @@ fn changes_at(at: Timestamp, number: u64, deliveries: u64) -> Changes {
 /// Everything that a start reads, in words.
 fn loaded(store: &mut SledStore) -> Result<(u64, Vec<String>), StoreError> {
     let mut all = Vec::new();
-    let commit = store.load(SPAN, &mut |stored| all.push(format!("{stored:?}")))?;
+    let commit = store.load(SPAN, &mut |stored| match stored {
+        Stored::Entries { source, entries } => {
+            all.extend(entries.iter().map(|entry| format!("Entry {source} {entry:?}")));
+        }
+        other => all.push(format!("{other:?}")),
+    })?;
     Ok((commit, all))
 }
 
