@@ -101,6 +101,9 @@ impl SourcePolicy {
     /// affiliate, `global_offer` one offer for every affiliate; a level that is
     /// not known may fire for all.
     pub fn reads_whole(&self, level: &str, offer: u64, affiliate: u64) -> bool {
+        if self.scopes.contains(&Scope::default()) {
+            return true;
+        }
         let named = |of: fn(&Scope) -> [&Vec<u64>; 2]| -> Vec<u64> {
             let ids = self.scopes.iter().flat_map(|scope| of(scope).into_iter().flatten());
             ids.copied().chain([ANY_OTHER]).collect()

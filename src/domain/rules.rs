@@ -216,7 +216,7 @@ pub struct Glob(pub String);
 
 impl Glob {
     pub fn matches(&self, text: &str) -> bool {
-        if !self.0.contains(['*', '?']) {
+        if !self.0.bytes().any(|byte| matches!(byte, b'*' | b'?')) {
             return self.0 == text;
         }
         let pattern: Vec<char> = self.0.chars().collect();

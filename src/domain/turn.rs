@@ -63,6 +63,28 @@ pub enum News<'a> {
     Tick { uptime: Duration },
 }
 
+impl News<'_> {
+    /// Whether it may begin or end an alert, or make a message due. What comes page by
+    /// page does not: it is judged when its read is whole.
+    fn may_be_told(&self) -> bool {
+        match self {
+            News::Began { .. } | News::Rows { .. } | News::Count { .. } | News::Sending { .. } => {
+                false
+            }
+            News::Started
+            | News::Reloaded { .. }
+            | News::Whole { .. }
+            | News::Failed { .. }
+            | News::Postbacks { .. }
+            | News::ClickParameters { .. }
+            | News::Resend { .. }
+            | News::Settled { .. }
+            | News::Silence { .. }
+            | News::Tick { .. } => true,
+        }
+    }
+}
+
 /// Tells how much time has passed since some moment: the domain has no clock.
 pub type Stopwatch<'a> = &'a dyn Fn() -> Duration;
 
@@ -156,8 +178,11 @@ pub fn turn(
         batches: BTreeSet::new(),
         outgoing: BTreeSet::new(),
     };
+    let may_be_told = news.may_be_told();
     turn.take_in(news);
-    turn.tell();
+    if may_be_told {
+        turn.tell();
+    }
     turn.finish()
 }
 

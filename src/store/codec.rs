@@ -44,11 +44,13 @@ pub fn decode<T: DeserializeOwned>(what: &str, bytes: &[u8]) -> Result<T, StoreE
 /// compress a block with it.
 pub struct Packer(Compress);
 
-impl Packer {
-    pub fn new() -> Packer {
+impl Default for Packer {
+    fn default() -> Packer {
         Packer(Compress::new(Compression::fast(), false))
     }
+}
 
+impl Packer {
     pub fn pack(&mut self, bytes: &[u8]) -> Vec<u8> {
         self.0.reset();
         let mut packed = Vec::with_capacity(bytes.len() / 2);

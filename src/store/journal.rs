@@ -101,7 +101,7 @@ pub fn writes(changes: &Changes, written: &mut Written) -> Vec<Write> {
         writes.push((key, Some(block)));
     }
     if !changes.texts.is_empty() {
-        let mut packer = Packer::new();
+        let mut packer = Packer::default();
         for (number, block) in (0u32..).zip(blocks(&(), &changes.texts, UNPACKED_BLOCK)) {
             writes.push((text_key(changes.commit, number), Some(packer.pack(&block))));
         }
@@ -265,7 +265,7 @@ mod tests {
     /// The blocks of texts of a commit with a thousand deliveries.
     fn blocks_of(commit: u64) -> Vec<Vec<u8>> {
         let texts: Vec<DeliveryText> = (0..1_000).map(|place| text(commit, place)).collect();
-        let mut packer = Packer::new();
+        let mut packer = Packer::default();
         blocks(&(), &texts, UNPACKED_BLOCK).iter().map(|block| packer.pack(block)).collect()
     }
 
