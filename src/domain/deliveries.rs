@@ -2,7 +2,6 @@
 //! identity, walked by time, small enough for a million of them.
 
 use std::collections::BTreeSet;
-use std::time::Duration;
 
 use hashbrown::HashTable;
 
@@ -304,13 +303,49 @@ impl Deliveries {
 
 /// The first place behind all those of `at`.
 fn behind(at: Timestamp) -> SlotAt {
-    match at.0 {
-        i64::MIN..0 => SlotAt { second: 0, slot: Slot(0) },
-        _ => SlotAt::new(at + Duration::from_secs(1), Slot(0)),
+    match u32::try_from(at.0) {
+        Ok(second @ ..u32::MAX) => SlotAt { second: second + 1, slot: Slot(0) },
+        Err(_) if at.0 < 0 => SlotAt { second: 0, slot: Slot(0) },
+        Ok(u32::MAX) | Err(_) => SlotAt { second: u32::MAX, slot: Slot(u32::MAX) },
     }
 }
 
 /// An identity is a hash already.
 fn hash(identity: Identity) -> u64 {
     identity.0 as u64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_moment_that_makes_no_sense_hides_no_delivery() {
+        let fold = |at| Fold {
+            last_attempt: Timestamp(0),
+            timestamp: at,
+            failed_attempts: 1,
+            is_success: false,
+        };
+        let times = [i64::MIN, -1, 0, 1_700_000_000, i64::from(u32::MAX), i64::MAX];
+        let mut deliveries = Deliveries::default();
+        for (number, at) in times.into_iter().map(Timestamp::of_row).enumerate() {
+            deliveries.put(Delivery {
+                identity: Identity(number as u128),
+                dims: DimsId(0),
+                conversion: 0,
+                transaction: 0,
+                timestamp: at,
+                newest: fold(at),
+                reason: Reason::Other,
+                life: Life::Failing,
+                text: 0,
+            });
+        }
+        let (first, last) = (Timestamp(i64::MIN), Timestamp(i64::MAX));
+        assert_eq!(deliveries.within(first, last).count(), times.len());
+        assert_eq!(deliveries.backwards(last).count(), times.len());
+        assert_eq!(deliveries.within(Timestamp(0), Timestamp(1_700_000_000)).count(), 1);
+        assert_eq!(deliveries.within(Timestamp(-1), Timestamp(0)).count(), 3);
+    }
 }

@@ -82,9 +82,10 @@ impl Shared {
     /// Holds the network's time where it was last looked at, so that nothing happens
     /// before the hold that nobody saw; or lets it catch up with the clock.
     pub(super) fn hold(&self, holds: bool) {
-        let seen_at = self.network.lock().unwrap_or_else(PoisonError::into_inner).now();
+        // Nobody may look in between.
+        let network = self.network.lock().unwrap_or_else(PoisonError::into_inner);
         let mut held_at = self.held_at.lock().unwrap_or_else(PoisonError::into_inner);
-        *held_at = holds.then_some(seen_at);
+        *held_at = holds.then(|| network.now());
     }
 
     /// An error in one of the spellings that the network uses.

@@ -37,6 +37,30 @@ fn failures_of_the_window_are_counted_by_how_they_ended() {
 }
 
 #[test]
+fn a_headline_tells_the_age_of_the_oldest_though_the_rule_does_not_compare_it() {
+    let told = |rule: Rule| {
+        let mut world = World::calm(policy(vec![rule]));
+        world.fail_many("waiting", 3);
+        world.pass(2 * HOUR);
+        world.fail("one-more");
+        world.pass(120);
+        let alert = world.state.alerts.values().next().expect("it fires");
+        alert.story.as_ref().map(|story| story.vars.texts["oldest_open"].clone())
+    };
+    let open = |summary: Option<&str>| Rule {
+        summary: summary.map(str::to_owned),
+        ..rule("waiting", HOUR, vec![at_least(Measure::Open, 4.0)])
+    };
+    let age = told(open(None));
+    assert!(age.as_deref().is_some_and(|age| age.starts_with("2 h")), "{age:?}");
+    let fewer = rule("fails", HOUR, vec![at_least(Measure::Failures, 1.0)]);
+    let late = Rule { hold_for: seconds(2 * HOUR), over: seconds(6 * HOUR), ..fewer };
+    let template = Some("the oldest for {{ oldest_open }}".to_owned());
+    let age = told(Rule { summary: template, ..late });
+    assert!(age.as_deref().is_some_and(|age| age.starts_with("2 h")), "{age:?}");
+}
+
+#[test]
 fn silence_is_told_though_nothing_touches_the_group_and_ends_with_a_delivery() {
     let hours = |h: i64| vec![at_least(Measure::SinceDelivery, (h * HOUR) as f64)];
     let mut world = World::calm(policy(vec![by_postback("silent", 600, hours(6))]));

@@ -133,7 +133,7 @@ pub struct Counts {
     pub newest_failure: Timestamp,
     /// How many are failing now, over the whole look-back.
     pub open: u64,
-    /// Where the rule compares the age of the oldest: those.
+    /// Those, where the age of the oldest may be told.
     opened: BTreeSet<SlotAt>,
     /// Where the rule compares streaks: the postbacks with failures.
     pub postbacks: BTreeSet<u64>,
@@ -199,7 +199,7 @@ impl Counts {
     }
 
     /// Since when the one that has been failing longest has been; `None` where none is, or
-    /// the rule does not ask.
+    /// the rule has no word for it.
     pub fn oldest_open(&self) -> Option<Timestamp> {
         self.opened.first().map(|place| place.at())
     }

@@ -31,7 +31,8 @@ pub struct Grouping {
     /// Measures that count distinct values.
     pub(super) distinct: Vec<Measure>,
     pub by_streak: bool,
-    /// Whether it compares the age of the oldest that is failing.
+    /// Whether it compares the age of the oldest that is failing, or its headline may
+    /// tell it.
     pub by_oldest_open: bool,
     /// Whether it compares the time since a delivery or a success.
     pub by_time_since: bool,
@@ -58,7 +59,7 @@ impl Grouping {
             reason_matches: rule.matches.get(&Label::Reason).cloned().unwrap_or_default(),
             distinct,
             by_streak: rule.uses(Measure::Streak),
-            by_oldest_open: rule.uses(Measure::OldestOpen),
+            by_oldest_open: tells_oldest_open(rule),
             by_time_since: rule.uses(Measure::SinceSuccess) || rule.uses(Measure::SinceDelivery),
             by_inactive: rule.uses(Measure::Inactive),
             matched: Vec::new(),
@@ -147,6 +148,14 @@ impl Grouping {
             globs.iter().any(|glob| glob.matches(&text))
         })
     }
+}
+
+fn tells_oldest_open(rule: &Rule) -> bool {
+    let name = Measure::OldestOpen.as_str();
+    // The headline of one that counts them tells both.
+    rule.uses(Measure::OldestOpen)
+        || rule.uses(Measure::Open)
+        || rule.summary.as_ref().is_some_and(|template| template.contains(name))
 }
 
 fn is_stored(label: &Label) -> bool {
