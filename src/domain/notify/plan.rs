@@ -190,10 +190,12 @@ pub fn plan(
             members_told_now(&gates, batch, |key| alerts.get(key).filter(|_| !waits(key)));
         if let Some(reason) = reason_to_notify(now, batch, &members) {
             let notice = write_notice(now, policy, key, batch, reason, members);
-            notices.push((notice, batch.fallback.clone()));
+            notices.push((batch.opened_at, (notice, batch.fallback.clone())));
             touched.insert(key.clone());
         }
     }
+    // Those that are due together are told in the order in which they began.
+    notices.sort_by_key(|(opened_at, _)| *opened_at);
     batches.retain(|key, batch| {
         let is_open = batch.members.values().any(|told| *told != Told::Ended);
         if !is_open {
@@ -201,7 +203,7 @@ pub fn plan(
         }
         is_open
     });
-    notices
+    notices.into_iter().map(|(_, notice)| notice).collect()
 }
 
 /// Notes which of the untold alerts another one explains.
