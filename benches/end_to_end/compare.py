@@ -48,6 +48,7 @@ class Run:
     # Of postwatch alone: its store, and what a start on that store took.
     disk_bytes: int | None = None
     load_seconds: float | None = None
+    load_cpu_seconds: float | None = None
     loaded_bytes: int | None = None
 
     @staticmethod
@@ -141,8 +142,13 @@ class Contest:
         expect("new failures among those seen before", told["new"] + told["changed"], 0)
         if told["repeated"] < recording.counts["failure"]:
             raise Failed(f"only {told['repeated']:.0f} of {recording.rows} rows were read again")
-        load = {"load_seconds": loaded.wall_seconds, "loaded_bytes": loaded.resident_bytes}
-        return Run.of(int(told["repeated"]), cost - loaded, **load)
+        return Run.of(
+            int(told["repeated"]),
+            cost - loaded,
+            load_seconds=loaded.wall_seconds,
+            load_cpu_seconds=loaded.cpu_seconds,
+            loaded_bytes=loaded.resident_bytes,
+        )
 
     def count_successes(self, recording):
         self.lab.forget()
@@ -271,6 +277,7 @@ def holdings(found):
         "bytes a delivery",
         "disk bytes a delivery",
         "start s",
+        "start CPU s",
         "peak MB, successes alone",
     ]
     rows = []
@@ -284,6 +291,7 @@ def holdings(found):
             f"{held['loaded'] / size:,.0f}",
             f"{held['disk'] / size:,.0f}",
             f"{held['load']:.2f}",
+            f"{held['load_cpu']:.2f}",
             f"{held['clean_peak'] / 1e6:,.0f}",
         ])
     return table(head, rows)
@@ -295,6 +303,7 @@ def held_of(jobs):
         "disk": (jobs[FIRST][OURS], "disk_bytes"),
         "loaded": (jobs[AGAIN][OURS], "loaded_bytes"),
         "load": (jobs[AGAIN][OURS], "load_seconds"),
+        "load_cpu": (jobs[AGAIN][OURS], "load_cpu_seconds"),
         "clean_peak": (jobs[CLEAN][OURS], "peak_bytes"),
     }
 
