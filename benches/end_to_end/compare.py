@@ -21,6 +21,7 @@ import sys
 import network
 from lab import KEY, ROOT, STILL, Failed, Lab, Process, Spread
 from lab import answer, disk_bytes, free_port, machine, plot, ratios, rules, table, write_json
+from plots import logarithmic, short
 
 HERE = pathlib.Path(__file__).parent
 READER = ROOT / "target/release/reader"
@@ -405,26 +406,6 @@ def plot_holdings(found):
             held = [spread(*held_of(found[size])[name]).median / 1e6 for size in sizes]
             axes.plot(sizes, held, "-o" if name != "disk" else "-s", label=text)
         logarithmic(axes, sizes)
-
-
-def logarithmic(axes, sizes):
-    axes.loglog()
-    axes.set_xticks(sizes, [short(size) for size in sizes])
-    axes.minorticks_off()
-    # 1, 2, 5, 10 …: some of them lie within any range.
-    axes.yaxis.get_major_locator().set_params(subs=(1, 2, 5))
-    axes.yaxis.set_major_formatter(lambda value, _: f"{value:,g}")
-    axes.grid(alpha=0.3)
-    # Below: lines go everywhere.
-    axes.legend(fontsize=9, frameon=False, loc="upper left", bbox_to_anchor=(0, -0.15), ncols=2)
-
-
-def short(number):
-    """`10 k`, `5 M`."""
-    for unit, text in ((1e6, "M"), (1e3, "k")):
-        if number >= unit:
-            return f"{number / unit:g} {text}"
-    return f"{number:g}"
 
 
 # --- the command -------------------------------------------------------------

@@ -4,7 +4,7 @@ table and a plot. Wall clock of one thread, without the rest of the service."""
 import re
 
 from lab import ROOT, Failed, Spread, plot, table
-from plots import doubling
+from plots import doubling, logarithmic
 
 # A run is a second for each place of a grid.
 RUNS, SHORT_RUNS = 3, 1
@@ -93,9 +93,4 @@ def draw(figures):
                 linear = [line[-1] * size / groups[-1] for size in groups]
                 axes.plot(groups, linear, ":", color=drawn[0].get_color(), alpha=0.7)
             axes.plot([], [], ":", color="gray", label="exactly proportional to groups")
-            axes.set_xscale("log")
-            axes.set_yscale("log")
-            axes.set_xticks(groups, [f"{size:,}" for size in groups])
-            axes.minorticks_off()
-            axes.grid(alpha=0.3)
-            axes.legend(frameon=False)
+            logarithmic(axes, groups)

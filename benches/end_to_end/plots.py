@@ -19,6 +19,12 @@ def twice(what, sizes, costs):
     return f"twice the {what}, CPU ×: {factors or 'not known from one size'}"
 
 
+def last_over_first(numbers, costs):
+    """How much more each of the largest number costs than each of the smallest: 1 is linear."""
+    each = [cost / number for number, cost in zip(numbers, costs)]
+    return each[-1] / each[0]
+
+
 def growth(name, title, x, y, sizes, lines, limit=None):
     """target/bench/NAME.svg: `lines` are Spreads by name, one for each of `sizes`.
 
@@ -39,9 +45,25 @@ def growth(name, title, x, y, sizes, lines, limit=None):
         axes.plot([], [], ":", color="gray", label="exactly proportional")
         if limit:
             axes.axhline(limit[1], color="firebrick", linewidth=1, linestyle="--", label=limit[0])
-        axes.set_xscale("log")
-        axes.set_yscale("log")
-        axes.set_xticks(sizes, [f"{size:,}" for size in sizes])
-        axes.minorticks_off()
-        axes.grid(alpha=0.3)
-        axes.legend(frameon=False)
+        logarithmic(axes, sizes)
+
+
+def logarithmic(axes, sizes):
+    """Both scales, a mark for each size, and a legend."""
+    axes.loglog()
+    axes.set_xticks(sizes, [short(size) for size in sizes])
+    axes.minorticks_off()
+    # 1, 2, 5, 10 …: some of them lie within any range.
+    axes.yaxis.get_major_locator().set_params(subs=(1, 2, 5))
+    axes.yaxis.set_major_formatter(lambda value, _: f"{value:,g}")
+    axes.grid(alpha=0.3)
+    # Below: lines go everywhere.
+    axes.legend(fontsize=9, frameon=False, loc="upper left", bbox_to_anchor=(0, -0.15), ncols=2)
+
+
+def short(number):
+    """`10 k`, `5 M`."""
+    for unit, text in ((1e6, "M"), (1e3, "k")):
+        if number >= unit:
+            return f"{number / unit:g} {text}"
+    return f"{number:g}"

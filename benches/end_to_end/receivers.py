@@ -2,7 +2,7 @@
 
 from lab import STILL, Failed, Spread, rules, table
 from listener import Listener
-from plots import growth, twice
+from plots import growth, last_over_first, twice
 
 # Webhooks; each of them gets the same messages.
 ROWS, SHORT_ROWS = (1, 4, 16, 64), (1, 4)
@@ -87,14 +87,19 @@ def text(figures):
         for it in crowds
     ]
     head = ["receivers", "messages", "CPU, s", "wall, s", "written, MB", "CPU a message, ms"]
-    growing = twice("receivers", [it["receivers"] for it in crowds], [it["cpu_seconds"].median for it in crowds])
+    growing = twice("receivers", *cpu(figures))
     return f"{table(head, rows)}\n{growing}"
 
 
 def targets(figures):
-    smallest, largest = figures["crowds"][0], figures["crowds"][-1]
-    each = [it["cpu_seconds"].median / it["receivers"] for it in (smallest, largest)]
-    yield "the last receiver's CPU over the first's", each[1] / each[0], 1.3, "×"
+    found = last_over_first(*cpu(figures))
+    yield "the last receiver's CPU over the first's", found, 1.3, "×"
+
+
+def cpu(figures):
+    """Numbers of receivers, and the CPU seconds of each."""
+    crowds = figures["crowds"]
+    return [it["receivers"] for it in crowds], [it["cpu_seconds"].median for it in crowds]
 
 
 def draw(figures):

@@ -1,7 +1,7 @@
 """The first look-back of several sources that each have the same deliveries, by their number."""
 
 from lab import SOURCE, STILL, Spread, rules, table
-from plots import growth, twice
+from plots import growth, last_over_first, twice
 from startup import check_open
 
 # Sources; each of them has so many failing deliveries.
@@ -58,14 +58,19 @@ def text(figures):
         for it in networks
     ]
     head = ["sources", "CPU, s", "wall, s", "peak, MB", "CPU each, s"]
-    growing = twice("sources", [it["sources"] for it in networks], [it["cpu_seconds"].median for it in networks])
+    growing = twice("sources", *cpu(figures))
     return f"{figures['deliveries_each']:,} failing deliveries each\n{table(head, rows)}\n{growing}"
 
 
 def targets(figures):
-    smallest, largest = figures["networks"][0], figures["networks"][-1]
-    each = [it["cpu_seconds"].median / it["sources"] for it in (smallest, largest)]
-    yield "the last source's CPU over the first's", each[1] / each[0], 1.3, "×"
+    found = last_over_first(*cpu(figures))
+    yield "the last source's CPU over the first's", found, 1.3, "×"
+
+
+def cpu(figures):
+    """Numbers of sources, and the CPU seconds of each."""
+    networks = figures["networks"]
+    return [it["sources"] for it in networks], [it["cpu_seconds"].median for it in networks]
 
 
 def draw(figures):

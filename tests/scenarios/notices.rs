@@ -2,6 +2,7 @@
 
 use postwatch::domain::outgoing::Outcome;
 use postwatch::domain::rules::{Glob, Level, Measure, Rule, Severity};
+use postwatch::domain::time::Timestamp;
 use postwatch::domain::turn::News;
 
 use super::world::{DAY, HOUR, World, at_least, policy, route, rule, seconds};
@@ -31,6 +32,28 @@ fn the_first_message_waits_for_others_of_its_batch() {
     fail_of(&mut world, "b", 2);
     world.pass(120);
     assert_eq!(world.told(), ["ops: first [failing critical, failing critical]"]);
+}
+
+#[test]
+fn messages_that_are_due_together_come_in_the_order_in_which_they_began() {
+    let mut policy = policy(vec![per_affiliate()]);
+    let by = |affiliate: &str, wait: i64| {
+        let mut route = route(&["ops"]);
+        route.matches.insert("affiliate".to_owned(), vec![Glob(affiliate.to_owned())]);
+        route.timing.batch_by = vec!["affiliate".to_owned()];
+        route.timing.batch_wait = seconds(wait);
+        route
+    };
+    policy.routes = vec![by("9", 90), by("1", 30)];
+    let mut world = World::calm(policy);
+    fail_of(&mut world, "earlier", 9);
+    world.pass(60);
+    fail_of(&mut world, "later", 1);
+    world.pass(300);
+    let told: Vec<(&str, Timestamp)> =
+        world.notices.iter().map(|it| (it.group[0].1.as_str(), it.created_at)).collect();
+    assert_eq!(told.iter().map(|(affiliate, _)| *affiliate).collect::<Vec<_>>(), ["9", "1"]);
+    assert_eq!(told[0].1, told[1].1, "they were due in one look");
 }
 
 #[test]

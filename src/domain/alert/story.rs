@@ -63,12 +63,7 @@ pub fn tell(
 
 /// The failures that the alert is about: those of its window, else those that
 /// it still waits for, newest first.
-fn failures<'a>(
-    moment: &Moment<'a>,
-    rule: &Rule,
-    window: &RuleWindow,
-    group: &Group,
-) -> Vec<Delivery> {
+fn failures(moment: &Moment<'_>, rule: &Rule, window: &RuleWindow, group: &Group) -> Vec<Delivery> {
     let facts = moment.facts;
     // Of one that is not about failures they tell nothing.
     if !rule.needs_proof() && !rule.uses(Measure::SinceSuccess) {

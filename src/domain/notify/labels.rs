@@ -6,8 +6,10 @@ use crate::domain::alert::Alert;
 use crate::domain::policy::Labelled;
 use crate::domain::rules::Severity;
 
-/// The same as [`routing_labels`], without writing them out: each turn asks for some
-/// label of many alerts.
+/// What an alert has beside its own labels: its source, its rule and its severity; and the
+/// rule once more as `alertname`, by which Alertmanager's tools know it.
+const BESIDE: [&str; 4] = ["source", "rule", "alertname", "severity"];
+
 impl Labelled for Alert {
     fn label(&self, name: &str) -> Option<&str> {
         let of_story = || self.story.as_ref()?.labels.get(name).map(String::as_str);
@@ -20,15 +22,9 @@ impl Labelled for Alert {
     }
 }
 
-/// The alert's own labels, its source, its rule and its severity; and the rule once more
-/// as `alertname`, by which Alertmanager's tools know it.
+/// All of them, written out.
 pub fn routing_labels(alert: &Alert) -> BTreeMap<String, String> {
-    let mut labels = alert.story.as_ref().map(|story| story.labels.clone()).unwrap_or_default();
-    labels.insert("source".to_owned(), alert.key.source.clone());
-    labels.insert("rule".to_owned(), alert.key.rule.clone());
-    labels.insert("alertname".to_owned(), alert.key.rule.clone());
-    if let Some(severity) = alert.severity() {
-        labels.insert("severity".to_owned(), severity.to_string());
-    }
-    labels
+    let own = alert.story.iter().flat_map(|story| story.labels.keys().map(String::as_str));
+    let written = |name: &str| Some((name.to_owned(), alert.label(name)?.to_owned()));
+    own.chain(BESIDE).filter_map(written).collect()
 }

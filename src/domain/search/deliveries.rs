@@ -4,8 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{FAILING, Found, Search, Unclear};
-use crate::domain::delivery::DeliveryText;
-use crate::domain::delivery::{Delivery, Identity, Life, id_number};
+use crate::domain::delivery::{Delivery, DeliveryText, Identity, Life, id_number};
 use crate::domain::explain::{At, DeliveryLife, life_of};
 use crate::domain::policy::{Policy, SourcePolicy};
 use crate::domain::rules::Label;

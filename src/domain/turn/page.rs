@@ -2,8 +2,9 @@
 //! before anything is made of them.
 
 use super::Tally;
-use crate::domain::delivery::DeliveryText;
-use crate::domain::delivery::{Fold, Identity, Row};
+use crate::domain::deliveries::Slot;
+use crate::domain::delivery::{DeliveryText, Fold, Identity, Row};
+use crate::domain::dims::DimsId;
 use crate::domain::facts::Entry;
 use crate::domain::ingest::{self, Reading, Sighting};
 use crate::domain::state::{Changes, Record, SourceState};
@@ -59,25 +60,15 @@ impl PageReader<'_> {
     }
 
     fn take_in_row(&mut self, identity: Identity, row: &Row<'_>) {
-        let policy = self.reading.policy;
-        let facts = &mut self.source.facts;
-        // Older than what is followed: not found in the index, it would count anew.
-        let begin = facts.watermark.map(|at| at - policy.lookback);
-        let is_old = begin.is_some_and(|begin| row.timestamp <= begin);
-        if is_old && facts.deliveries.find(identity).is_none() {
+        let known = self.source.facts.deliveries.find(identity);
+        if known.is_none() && self.is_old(row) {
             self.tally.repeated += 1;
             return;
         }
-        let known = facts.click_parameters.get(&row.postback);
-        let known = known.map_or(&[][..], Vec::as_slice);
-        let (dims, is_new) = facts.dims.of_row(row, known);
-        if is_new {
-            let (source, record) = (policy.name.clone(), facts.dims.record(dims));
-            self.changes.records.push(Record::Dims { source, id: dims, dims: record });
-        }
+        let dims = self.learn_labels(row);
         self.learn_names(row);
         self.note_status(row);
-        self.source.shows_attempts |= self.is_earlier_attempt(identity, row);
+        self.source.shows_attempts |= known.is_some_and(|known| self.is_earlier(known, row));
         match ingest::reconcile(self.reading, &self.source.facts, identity, dims, row) {
             Sighting::Repeat => self.tally.repeated += 1,
             Sighting::CleanSuccess => {
@@ -99,6 +90,23 @@ impl PageReader<'_> {
         if let Some(slot) = self.source.facts.deliveries.find(identity) {
             self.source.facts.deliveries.saw(slot, self.read);
         }
+    }
+
+    /// Older than what is followed: not found in the index, it would count anew.
+    fn is_old(&self, row: &Row<'_>) -> bool {
+        let watermark = self.source.facts.watermark;
+        watermark.is_some_and(|at| row.timestamp <= at - self.reading.policy.lookback)
+    }
+
+    fn learn_labels(&mut self, row: &Row<'_>) -> DimsId {
+        let facts = &mut self.source.facts;
+        let parameters = facts.click_parameters.get(&row.postback);
+        let (id, is_new) = facts.dims.of_row(row, parameters.map_or(&[][..], Vec::as_slice));
+        if is_new {
+            let (source, dims) = (self.reading.policy.name.clone(), facts.dims.record(id));
+            self.changes.records.push(Record::Dims { source, id, dims });
+        }
+        id
     }
 
     fn record(&mut self, entry: Entry) {
@@ -134,13 +142,12 @@ impl PageReader<'_> {
     /// Whether a failing row stands beside another row of its delivery: the network shows
     /// a row for each attempt. Within one read failures come before successes, and one
     /// row that changes is shown once or never goes back.
-    fn is_earlier_attempt(&self, identity: Identity, row: &Row<'_>) -> bool {
+    fn is_earlier(&self, known: Slot, row: &Row<'_>) -> bool {
         let deliveries = &self.source.facts.deliveries;
-        let Some(slot) = deliveries.find(identity) else { return false };
-        let known = deliveries.get(slot).newest;
+        let newest = deliveries.get(known).newest;
         !row.is_success
-            && Fold::of(row) < known
-            && !known.opens_episode_after(&Fold::of(row))
-            && (known.is_success || deliveries.was_seen(slot, self.read))
+            && Fold::of(row) < newest
+            && !newest.opens_episode_after(&Fold::of(row))
+            && (newest.is_success || deliveries.was_seen(known, self.read))
     }
 }
