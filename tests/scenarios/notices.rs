@@ -1,5 +1,6 @@
 //! Notices: when, to whom, and nothing lost by a crash between any two turns.
 
+use postwatch::domain::notify::{AlertFacts, AlertStatus};
 use postwatch::domain::outgoing::Outcome;
 use postwatch::domain::rules::{Glob, Level, Measure, Rule, Severity};
 use postwatch::domain::time::Timestamp;
@@ -81,6 +82,50 @@ fn an_escalation_goes_out_at_once() {
     world.fail_many("b", 9);
     world.pass(120);
     assert_eq!(world.told(), ["ops: first [levels warning]", "ops: escalated [levels critical]"]);
+}
+
+#[test]
+fn who_is_not_told_that_an_alert_fires_again_is_not_told_its_end() {
+    let mut levels = rule("levels", 300, vec![]);
+    levels.per = vec![postwatch::domain::rules::Label::Affiliate];
+    levels.levels = vec![
+        Level { severity: Severity::Warning, conditions: vec![at_least(Measure::Failures, 2.0)] },
+        Level { severity: Severity::Critical, conditions: vec![at_least(Measure::Failures, 6.0)] },
+    ];
+    let mut policy = policy(vec![levels]);
+    let (mut ops, mut night) = (route(&["ops"]), route(&["night"]));
+    ops.matches.insert("severity".to_owned(), vec![Glob("critical".to_owned())]);
+    ops.continue_ = true;
+    // It waits to tell the end, and until then the alert is known.
+    night.timing.min_gap = seconds(1200);
+    policy.routes = vec![ops, night];
+    let mut world = World::calm(policy);
+    let fail = |world: &mut World, affiliate: u64, times: u32, lasts: i64| {
+        for number in 0..times {
+            world.fail(&format!("{}-{affiliate}-{number}", world.now)).affiliate = affiliate;
+        }
+        // The batch stays open: another partner fails all the time.
+        for _ in 0..lasts / 120 {
+            for number in 0..6 {
+                world.fail(&format!("{}-9-{number}", world.now)).affiliate = 9;
+            }
+            world.succeed(&format!("{}-1", world.now)).affiliate = 1;
+            world.pass(120);
+        }
+    };
+    fail(&mut world, 1, 6, 720);
+    let told_the_end = |world: &World| {
+        let to_ops = world.notices.iter().filter(|notice| notice.receiver == "ops");
+        let of_first = |alert: &&AlertFacts| {
+            alert.labels.contains(&("affiliate".to_owned(), "1".to_owned()))
+                && matches!(alert.status, AlertStatus::Resolved { .. })
+        };
+        to_ops.flat_map(|notice| &notice.alerts).filter(of_first).count()
+    };
+    assert_eq!(told_the_end(&world), 1, "it was told that it fires");
+    fail(&mut world, 1, 3, 120);
+    fail(&mut world, 2, 6, 3600);
+    assert_eq!(told_the_end(&world), 1, "its second firing was told to the other receiver alone");
 }
 
 #[test]

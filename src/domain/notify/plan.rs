@@ -253,10 +253,7 @@ fn write_notice(
 ) -> Notice {
     let mut facts: Vec<AlertFacts> = Vec::new();
     for Member { key, alert, told, .. } in members {
-        // An end is told once; its batch may live on.
-        if told != Told::Ended {
-            facts.extend(alert_facts(policy, alert, &policy.zone(&batch.timing.timezone)));
-        }
+        facts.extend(alert_facts(policy, alert, &policy.zone(&batch.timing.timezone)));
         let told = match alert.severity() {
             Some(_) if is_ended(alert) => Told::Ended,
             Some(severity) => Told::Firing(severity),

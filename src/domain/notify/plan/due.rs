@@ -16,7 +16,9 @@ pub(super) struct Member<'a> {
 }
 
 /// `find` gives the alerts that may be told as far as the data goes. One that was
-/// inhibited is told only while it holds: it may be ending with its explanation.
+/// inhibited is told only while it holds: it may be ending with its explanation. One whose
+/// end was told is no member until it is enrolled anew: it may fire again by a route that
+/// leads elsewhere.
 pub(super) fn members_told_now<'a>(
     gates: &Gates<'_>,
     batch: &Batch,
@@ -24,7 +26,7 @@ pub(super) fn members_told_now<'a>(
 ) -> Vec<Member<'a>> {
     let member = |(key, &told): (&AlertKey, &Told)| {
         let alert = find(key)?;
-        let is_hushed = told != Told::Ended && gates.closed_to(alert).is_some();
+        let is_hushed = gates.closed_to(alert).is_some();
         let waits = match told {
             Told::Nothing => is_hushed,
             Told::Inhibited => is_hushed || !alert.holds(),
@@ -32,7 +34,7 @@ pub(super) fn members_told_now<'a>(
         };
         (!waits).then(|| Member { key: key.clone(), alert, told, is_hushed })
     };
-    batch.members.iter().filter_map(member).collect()
+    batch.members.iter().filter(|(_, told)| **told != Told::Ended).filter_map(member).collect()
 }
 
 pub(super) fn reason_to_notify(
