@@ -75,14 +75,11 @@ impl Outbox {
     fn due(&self, busy: &HashMap<tokio::task::Id, String>) -> Vec<(u64, String)> {
         let now = self.clock.now();
         let state = self.view.state();
-        let mut seen: HashSet<&str> = HashSet::new();
+        let mut passed: HashSet<&str> = busy.values().map(String::as_str).collect();
         let mut due = Vec::new();
         for (&number, outgoing) in &state.outbox {
             let receiver = outgoing.notice.receiver.as_str();
-            if outgoing.given_up.is_some()
-                || busy.values().any(|one| one == receiver)
-                || !seen.insert(receiver)
-            {
+            if outgoing.given_up.is_some() || !passed.insert(receiver) {
                 continue;
             }
             if outgoing.is_due(now) {

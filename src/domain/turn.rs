@@ -65,12 +65,15 @@ pub enum News<'a> {
 
 impl News<'_> {
     /// Whether it may begin or end an alert, or make a message due. What comes page by
-    /// page does not: it is judged when its read is whole.
+    /// page does not: it is judged when its read is whole. Nor does a message's way: what
+    /// follows from it waits for a moment that a tick finds.
     fn may_be_told(&self) -> bool {
         match self {
-            News::Began { .. } | News::Rows { .. } | News::Count { .. } | News::Sending { .. } => {
-                false
-            }
+            News::Began { .. }
+            | News::Rows { .. }
+            | News::Count { .. }
+            | News::Sending { .. }
+            | News::Settled { .. } => false,
             News::Started
             | News::Reloaded { .. }
             | News::Whole { .. }
@@ -78,7 +81,6 @@ impl News<'_> {
             | News::Postbacks { .. }
             | News::ClickParameters { .. }
             | News::Resend { .. }
-            | News::Settled { .. }
             | News::Silence { .. }
             | News::Tick { .. } => true,
         }

@@ -23,7 +23,14 @@ impl Turn<'_> {
         self.outgoing.insert(number);
     }
 
+    /// Looks at this message and its receiver alone, not at all that may be due: many
+    /// messages may be on their way.
     pub(super) fn settle(&mut self, number: u64, outcome: Outcome) {
+        self.take_outcome(number, outcome);
+        self.merge_waiting();
+    }
+
+    fn take_outcome(&mut self, number: u64, outcome: Outcome) {
         let now = self.now;
         let Some(outgoing) = self.state.outbox.get_mut(&number) else { return };
         self.outgoing.insert(number);

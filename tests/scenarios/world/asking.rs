@@ -6,6 +6,7 @@ use postwatch::domain::delivery::{Delivery, Ended, Identity, Life, Row};
 use postwatch::domain::facts::Facts;
 use postwatch::domain::notify::plan::{Batch, Told};
 use postwatch::domain::notify::{AlertStatus, Notice};
+use postwatch::domain::outgoing::KeptThread;
 use postwatch::domain::rules::Severity;
 use postwatch::domain::state::{SourceState, State};
 use postwatch::domain::time::Timestamp;
@@ -111,10 +112,15 @@ pub fn known(state: &State) -> Vec<String> {
     lines.extend(sorted(state.alerts.values().filter(|alert| alert.has_ended())));
     lines.extend(sorted(state.batches.iter().map(|(key, batch)| (key, without_ended(batch)))));
     lines.extend(sorted(state.outbox.iter()));
-    lines.extend(sorted(state.threads.iter()));
+    lines.extend(sorted(state.threads.iter().map(|(key, thread)| (key, unfinished(thread)))));
     lines.extend(sorted(state.silences.iter()));
     lines.extend(sorted(state.told_instead.iter()));
     lines
+}
+
+/// A thread that is needed no more is found by the next tick, or by a start.
+fn unfinished(thread: &KeptThread) -> KeptThread {
+    KeptThread { finished_at: None, ..thread.clone() }
 }
 
 /// Who was told the end leaves the batch in the next turn, which a start is as well.
