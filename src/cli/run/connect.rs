@@ -17,8 +17,8 @@ use crate::source::everflow::{ApiKey, Everflow, EverflowOptions};
 use crate::source::{ApiError, Ask, Budget, Report, ReportApi, Status};
 
 /// A network that is slow to answer gets this long: then the service begins without
-/// it, and asks again at every interval.
-const CONNECT_WITHIN: Duration = Duration::from_secs(15);
+/// it, and asks again at every interval. Until then nobody sees its page.
+const CONNECT_WITHIN: Duration = Duration::from_secs(5);
 
 /// A client whose key works. A network that does not answer now is asked again
 /// at every interval; a key that is refused is a mistake to mend first.
