@@ -206,6 +206,8 @@ impl Splitter {
 
     fn take(&mut self) -> Page {
         let bytes = self.buffer.split_to(self.scanned);
+        // The next page is about as large: grown step by step it would be copied each time.
+        self.buffer.reserve(bytes.len());
         (self.scanned, self.line) = (0, 0);
         Page::new(bytes.freeze(), std::mem::take(&mut self.rows))
     }
