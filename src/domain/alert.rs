@@ -2,6 +2,7 @@
 //! rule by clocks of its own. Time without data moves no clock.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -50,8 +51,9 @@ pub struct Alert {
     pub status: Status,
     /// The newest failure that it counted: a cure needs a later success.
     pub newest_failure: Timestamp,
-    /// What it tells: written when it fires or escalates.
-    pub story: Option<Story>,
+    /// What it tells: written when it fires or escalates. Shared: an alert is copied with
+    /// each change of its clocks, and its texts are not.
+    pub story: Option<Arc<Story>>,
 }
 
 /// Where an alert stands as a whole.

@@ -188,6 +188,11 @@ impl Deliveries {
         self.open.iter().map(|place| (place.at(), place.slot))
     }
 
+    /// Of those failing now, the ones whose last try was later than `after`.
+    pub fn open_since(&self, after: Timestamp) -> impl Iterator<Item = Slot> + '_ {
+        self.open.range(behind(after)..).map(|place| place.slot)
+    }
+
     /// The labels that deliveries have, in the order in which they appeared.
     pub fn by_dims(&self) -> impl Iterator<Item = (DimsId, OfDims)> + '_ {
         let of_dims = (0u32..).zip(&self.by_dims).map(|(number, of)| (DimsId(number), *of));

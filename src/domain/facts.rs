@@ -95,6 +95,8 @@ pub struct Facts {
     /// By scope, then by second.
     successes: HashMap<u64, CountsBySecond>,
     last_success: HashMap<DimsId, Timestamp>,
+    /// None of `last_success` is earlier: they need not be gone over for what is past.
+    earliest_last_success: Timestamp,
     /// By postback: where its successes are known before they were counted.
     back: HashMap<u64, Span>,
     pub postbacks: HashMap<u64, PostbackState>,
@@ -286,7 +288,11 @@ impl Facts {
                 seconds.pop_first();
             }
         }
-        self.last_success.retain(|_, at| *at > until);
+        if self.earliest_last_success <= until {
+            self.last_success.retain(|_, at| *at > until);
+            let earliest = self.last_success.values().min();
+            self.earliest_last_success = earliest.copied().unwrap_or(Timestamp(i64::MAX));
+        }
         self.back.retain(|_, span| span.to > until);
     }
 
@@ -311,6 +317,7 @@ impl Facts {
     fn note_success(&mut self, dims: DimsId, at: Timestamp) {
         let last = self.last_success.entry(dims).or_insert(at);
         *last = (*last).max(at);
+        self.earliest_last_success = self.earliest_last_success.min(at);
     }
 
     fn count_deliveries(&mut self, dims: DimsId, count: u64) {

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::str::Chars;
 use std::time::Duration;
 
 use schemars::JsonSchema;
@@ -219,31 +220,27 @@ impl Glob {
         if !self.0.bytes().any(|byte| matches!(byte, b'*' | b'?')) {
             return self.0 == text;
         }
-        let pattern: Vec<char> = self.0.chars().collect();
-        let text: Vec<char> = text.chars().collect();
-        let (mut p, mut t) = (0, 0);
-        let mut star: Option<(usize, usize)> = None;
-        while t < text.len() {
-            match pattern.get(p) {
-                Some('*') => {
-                    star = Some((p, t));
-                    p += 1;
+        let (mut pattern, mut text) = (self.0.chars(), text.chars());
+        // What follows the last star, and what it is compared with.
+        let mut star: Option<(Chars<'_>, Chars<'_>)> = None;
+        loop {
+            let rest = text.clone();
+            match (pattern.next(), text.next()) {
+                (None, None) => return true,
+                (Some('*'), _) => {
+                    star = Some((pattern.clone(), rest.clone()));
+                    text = rest;
                 }
-                Some(&c) if c == '?' || c == text[t] => {
-                    p += 1;
-                    t += 1;
-                }
-                Some(_) | None => match star {
+                (Some(wanted), Some(c)) if wanted == '?' || wanted == c => {}
+                _ => {
                     // The last star takes one character more, and on from there.
-                    Some((star_p, star_t)) => {
-                        star = Some((star_p, star_t + 1));
-                        p = star_p + 1;
-                        t = star_t + 1;
+                    let Some((after, taken_to)) = &mut star else { return false };
+                    if taken_to.next().is_none() {
+                        return false;
                     }
-                    None => return false,
-                },
+                    (pattern, text) = (after.clone(), taken_to.clone());
+                }
             }
         }
-        pattern[p..].iter().all(|&c| c == '*')
     }
 }

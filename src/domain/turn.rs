@@ -302,11 +302,11 @@ impl Turn<'_> {
         let state = &mut *self.state;
         let (alerts, now, policy) = (&mut self.alerts, self.now, self.policy);
         state.alerts.retain(|key, alert| {
-            let is_waited_for = state
-                .batches
-                .values()
-                .any(|batch| batch.members.get(key).is_some_and(|told| *told != plan::Told::Ended));
-            let stays = !alert.is_over() || is_waited_for || explains_still(now, policy, alert);
+            let is_waited_for = || {
+                let told = |batch: &plan::Batch| batch.members.get(key).copied();
+                state.batches.values().filter_map(told).any(|told| told != plan::Told::Ended)
+            };
+            let stays = !alert.is_over() || is_waited_for() || explains_still(now, policy, alert);
             if !stays {
                 alerts.insert(key.clone());
             }

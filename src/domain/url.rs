@@ -70,13 +70,15 @@ pub fn answer(debug_information: &str) -> String {
 }
 
 fn after_scheme(url: &str) -> Option<(&str, &str)> {
-    let (scheme, rest) = url.split_once("://")?;
+    let (scheme, rest) = url.split_once(':')?;
+    let rest = rest.strip_prefix("//")?;
     let known = scheme.eq_ignore_ascii_case("https") || scheme.eq_ignore_ascii_case("http");
     known.then_some((scheme, rest))
 }
 
 fn authority(rest: &str) -> (&str, &str) {
-    rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()))
+    let end = rest.bytes().position(|byte| matches!(byte, b'/' | b'?' | b'#'));
+    rest.split_at(end.unwrap_or(rest.len()))
 }
 
 /// Host and port of an authority, the user dropped. Brackets stay.
@@ -97,7 +99,8 @@ fn is_host(name: &str) -> bool {
     if let Some(address) = name.strip_prefix('[').and_then(|n| n.strip_suffix(']')) {
         return address.parse::<std::net::Ipv6Addr>().is_ok();
     }
-    name.chars().all(|c| c.is_alphanumeric() || matches!(c, '-' | '.' | '_'))
+    name.chars()
+        .all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | '_') || c.is_alphanumeric())
         && !name.starts_with('.')
         && !name.contains("..")
 }

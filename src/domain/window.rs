@@ -122,12 +122,11 @@ impl Windows {
             self.note_recovery(facts, delivery);
         }
         for (second, dims, count) in facts.successes_within(from, to) {
+            self.streaks.succeeded(facts.dims.get(dims).postback, second);
             for rule in &mut self.rules {
-                if let Some(part) = rule.part(entered_at, second) {
-                    rule.count_successes(facts, dims, part, i64::from(count));
-                }
+                let part = rule.part(entered_at, second);
+                rule.enter_successes(facts, (second, dims, count), part);
             }
-            self.note_success(facts, dims, second);
         }
         self.at = to;
     }

@@ -2,10 +2,9 @@
 //! differ in nothing that a rule can tell share one text.
 
 use std::borrow::Cow;
-use std::collections::HashMap;
 use std::hash::{Hash, Hasher};
 
-use hashbrown::HashTable;
+use hashbrown::{HashMap, HashTable};
 use siphasher::sip::SipHasher13;
 
 use crate::domain::delivery::{Fold, Row, id_number};

@@ -5,7 +5,7 @@
 //! that alerts do not depend on when the polls fell. Messages follow the polls, as
 //! they do live.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 
 use super::arrivals::{self, Arrival, Arrivals};
@@ -161,14 +161,15 @@ impl Player {
         from: Timestamp,
         until: Timestamp,
         seen_at: Option<Timestamp>,
-        mut due: Vec<Arrival<'_>>,
+        due: Vec<Arrival<'_>>,
     ) {
+        let mut due = VecDeque::from(due);
         let every = self.replay.policy().evaluate_every;
         let mut at = from;
         while at < until {
             // Of most rows it makes no difference when they are seen: they count from
             // their timestamp on. Others change what is known, from their moment on.
-            let change = due.iter().filter(|arrival| arrival.changes()).map(|one| one.at).min();
+            let change = due.iter().find(|arrival| arrival.changes()).map(|first| first.at);
             let change = [change, self.gives_up_at(source)].into_iter().flatten().min();
             let before = change.map_or(until, |change| ceil(change, every) - every);
             let to = before.clamp(at, until);
@@ -176,8 +177,7 @@ impl Player {
             if at == from && to < until {
                 self.read_ahead(source, from, until);
             }
-            let later = due.split_off(due.partition_point(|arrival| arrival.at <= to));
-            let now = std::mem::replace(&mut due, later);
+            let now = due.drain(..due.partition_point(|arrival| arrival.at <= to)).collect();
             self.read_moment(source, (at, to), seen_at.unwrap_or(at), now);
             at = to;
         }

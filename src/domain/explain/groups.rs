@@ -2,6 +2,7 @@
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use super::messages::Desk;
 use super::sees;
@@ -294,7 +295,8 @@ impl<'a> Looks<'a> {
         let (began_at, fired_at) = (self.now, self.now);
         alert.status = Status::Firing { severity, began_at, fired_at, is_late: false };
         alert.story = self.moment(found, |moment, group, place| {
-            tell(moment, self.rule, &moment.windows.rules[place], group, severity)
+            let window = &moment.windows.rules[place];
+            Arc::new(tell(moment, self.rule, window, group, severity))
         });
         Some(alert)
     }

@@ -2,13 +2,14 @@
 //! time in which nobody wants to hear of it, by the rules file or by a silence. Gates hold back messages, never
 //! alerts, and never the end of what somebody was told.
 
+use std::cell::OnceCell;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 use crate::domain::alert::{Alert, AlertKey, Status};
-use crate::domain::policy::{Inhibition, Labelled, Mute, Policy, fits};
+use crate::domain::policy::{Inhibition, Labelled, Matches, Mute, Policy, fits};
 use crate::domain::silence::{Silence, SilenceId, Silences};
 use crate::domain::time::Timestamp;
 
@@ -30,12 +31,13 @@ pub enum Gate {
 }
 
 /// Every gate at one moment. Made once for all alerts: who inhibits is looked up
-/// only once.
+/// once at most.
 pub struct Gates<'a> {
     now: Timestamp,
     policy: &'a Policy,
-    /// By the place of the inhibition: the alerts that inhibit by it.
-    inhibitors: Vec<Vec<&'a Alert>>,
+    alerts: &'a BTreeMap<AlertKey, Alert>,
+    /// By the place of the inhibition: the alerts that inhibit by it, once somebody asked.
+    inhibitors: Vec<OnceCell<Vec<&'a Alert>>>,
     /// Those that are on.
     silences: Vec<(&'a SilenceId, &'a Silence)>,
 }
@@ -47,14 +49,11 @@ impl<'a> Gates<'a> {
         alerts: &'a BTreeMap<AlertKey, Alert>,
         silences: &'a Silences,
     ) -> Gates<'a> {
-        let of = |inhibition: &Inhibition| {
-            let told = alerts.values().filter(|alert| alert.severity().is_some());
-            told.filter(|alert| fits(&inhibition.when, *alert)).collect()
-        };
         Gates {
             now,
             policy,
-            inhibitors: policy.inhibitions.iter().map(of).collect(),
+            alerts,
+            inhibitors: vec![OnceCell::new(); policy.inhibitions.len()],
             silences: silences.iter().filter(|(_, silence)| silence.is_active(now)).collect(),
         }
     }
@@ -80,6 +79,7 @@ impl<'a> Gates<'a> {
         let rows = self.policy.inhibitions.iter().zip(&self.inhibitors);
         let by = rows.filter(|(inhibition, _)| fits(&inhibition.mute, alert)).find_map(
             |(inhibition, inhibitors)| {
+                let inhibitors = inhibitors.get_or_init(|| self.told_alerts(&inhibition.when));
                 inhibitors.iter().find(|other| {
                     other.key != alert.key
                         && self.stands_beside(other, alert)
@@ -89,6 +89,12 @@ impl<'a> Gates<'a> {
             },
         );
         by.map(|by| Gate::Inhibited { by: by.key.clone() })
+    }
+
+    /// The alerts with these labels that are, or were, more than pending.
+    fn told_alerts(&self, labels: &Matches) -> Vec<&'a Alert> {
+        let told = self.alerts.values().filter(|alert| alert.severity().is_some());
+        told.filter(|alert| fits(labels, *alert)).collect()
     }
 
     /// Of two alerts that explain each other, each by another inhibition, the one that

@@ -188,7 +188,7 @@ pub fn plan(
         // Whoever shares a batch with one that waits is told all the same.
         let members =
             members_told_now(&gates, batch, |key| alerts.get(key).filter(|_| !waits(key)));
-        if let Some(reason) = reason_to_notify(now, batch, &members) {
+        if let Some(reason) = reason_to_notify(now, &gates, batch, &members) {
             let notice = write_notice(now, policy, key, batch, reason, members);
             notices.push((batch.opened_at, (notice, batch.fallback.clone())));
             touched.insert(key.clone());
@@ -252,14 +252,14 @@ fn write_notice(
     members: Vec<Member<'_>>,
 ) -> Notice {
     let mut facts: Vec<AlertFacts> = Vec::new();
-    for Member { key, alert, told, .. } in members {
+    for Member { alert, told } in members {
         facts.extend(alert_facts(policy, alert, &policy.zone(&batch.timing.timezone)));
         let told = match alert.severity() {
             Some(_) if is_ended(alert) => Told::Ended,
             Some(severity) => Told::Firing(severity),
             None => told,
         };
-        batch.members.insert(key, told);
+        batch.members.insert(alert.key.clone(), told);
     }
     in_reading_order(&mut facts);
     (batch.planned_at, batch.settled_at) = (Some(now), None);
@@ -299,7 +299,7 @@ pub fn alert_facts(policy: &Policy, alert: &Alert, zone: &TimeZone) -> Option<Al
             AlertEnd::Removed => AlertStatus::Removed { resolved_at },
         },
     };
-    let story = alert.story.clone()?;
+    let story = alert.story.as_deref()?.clone();
     let rule = policy.rules.iter().find(|rule| rule.name == alert.key.rule);
     let (summary, _) = headline::written(rule, alert, &story, zone);
     let mut notes = if is_ended(alert) { Vec::new() } else { story.notes };

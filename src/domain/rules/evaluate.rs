@@ -43,6 +43,8 @@ pub struct Evaluation<'a> {
     window: &'a RuleWindow,
     /// From when on every success was read; `None` where they are not read.
     known_since: Option<Timestamp>,
+    /// Whether an answer may change by waiting.
+    has_ages: bool,
 }
 
 /// The value of a measure for a group; `None` where it has none.
@@ -59,7 +61,8 @@ pub fn measure(
 impl<'a> Evaluation<'a> {
     pub fn new(moment: &'a Moment<'a>, rule: &'a Rule, window: &'a RuleWindow) -> Evaluation<'a> {
         let known_since = moment.policy.successes.then_some(moment.facts.successes_known_from());
-        Evaluation { moment, rule, window, known_since }
+        let has_ages = rule.conditions().any(|condition| condition.measure.is_age());
+        Evaluation { moment, rule, window, known_since, has_ages }
     }
 
     /// The answer of each level, lowest first.
@@ -191,6 +194,9 @@ impl<'a> Evaluation<'a> {
     /// The next moment at which an age of the group may cross a threshold though
     /// nothing happens to it.
     pub fn next_crossing(&self, of: Counted<'_>) -> Option<Timestamp> {
+        if !self.has_ages {
+            return None;
+        }
         let at = self.moment.at;
         let begin = at - self.moment.policy.lookback;
         let ages = self.rule.conditions().filter(|condition| condition.measure.is_age());

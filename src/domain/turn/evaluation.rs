@@ -1,9 +1,11 @@
 //! Judging: every moment that the watermark passes, every rule, every group
 //! that may have changed.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
 
+use hashbrown::HashSet;
 use jiff::tz::TimeZone;
 
 use super::{RuleTally, Stopwatch, Turn};
@@ -210,7 +212,7 @@ impl Turn<'_> {
             group: window.grouping.texts(&source.facts, group),
         };
         let alert = self.state.alerts.entry(key.clone());
-        let alert = alert.or_insert_with(|| Alert::new(key.clone(), rule));
+        let alert = alert.or_insert_with_key(|key| Alert::new(key.clone(), rule));
         alert.take_levels_of(rule);
         let counts = window.of(group).counts;
         let newest = counts.map_or(Timestamp(0), |counts| counts.newest_failure);
@@ -227,7 +229,7 @@ impl Turn<'_> {
             let story = story::tell(&moment, rule, window, group, severity);
             let (_, failed) = headline::written(Some(rule), alert, &story, &TimeZone::UTC);
             self.tally.rules[place].failed_templates += u64::from(failed.is_some());
-            alert.story = Some(story);
+            alert.story = Some(Arc::new(story));
         }
         let has_grown = follow_row(&moment, rule, window, group, alert);
         match transition {
@@ -296,8 +298,9 @@ impl Turn<'_> {
         });
         let Some(source) = self.state.sources.get(&policy.name) else { return };
         if let Some(alert) = self.state.alerts.get_mut(&key).filter(|alert| alert.has_ended()) {
-            let story = alert.story.take();
-            alert.story = story.map(|story| builtin::tell_reactivated(&source.facts, id, story));
+            let story = alert.story.take().map(Arc::unwrap_or_clone);
+            let story = story.map(|story| builtin::tell_reactivated(&source.facts, id, story));
+            alert.story = story.map(Arc::new);
         }
     }
 
@@ -318,7 +321,7 @@ impl Turn<'_> {
         let step = Duration::ZERO;
         let transition = alert.advance(self.now, step, rule, verdicts, false, |_| Proof::Cured);
         if matches!(transition, Transition::Fired | Transition::Escalated) {
-            alert.story = Some(tell(source));
+            alert.story = Some(Arc::new(tell(source)));
         }
         self.note(self.now, &key, transition);
     }
@@ -351,7 +354,9 @@ fn follow_row(
         (Some(_), None) => return false,
     };
     let has_changed = followed != story.in_a_row;
-    story.in_a_row = followed;
+    if has_changed {
+        Arc::make_mut(story).in_a_row = followed;
+    }
     has_changed
 }
 

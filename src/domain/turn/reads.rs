@@ -207,17 +207,17 @@ impl<'a> Turn<'a> {
         let Some(scope) = policy.scopes.iter().find(|known| known.key() == scope) else { return };
         let Some(state) = self.state.sources.get_mut(&policy.name) else { return };
         let facts = &mut state.facts;
-        // Ends excluded: whether the network includes them is not documented.
+        // Ends excluded: whether the network includes them is not documented. What was shown
+        // later than `from` was tried later as well.
         let covered: Vec<_> = facts
             .deliveries
-            .open()
-            .filter(|(_, slot)| {
+            .open_since(from)
+            .filter(|slot| {
                 let delivery = facts.deliveries.get(*slot);
                 let dims = facts.dims.get(delivery.dims);
                 let shown_at = delivery.newest.timestamp;
                 from < shown_at && shown_at < to && scope.contains(dims.offer, dims.affiliate)
             })
-            .map(|(_, slot)| slot)
             .collect();
         let mut vanished = Vec::new();
         for slot in covered {

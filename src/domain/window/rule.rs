@@ -244,6 +244,23 @@ impl RuleWindow {
         self.touch_all(place);
     }
 
+    /// Successes of one second enter: they are the last of their labels, whether or not a
+    /// window still counts them.
+    pub fn enter_successes(
+        &mut self,
+        facts: &Facts,
+        (second, dims, count): (Timestamp, DimsId, u32),
+        part: Option<Part>,
+    ) {
+        let Some(place) = self.place(facts, dims) else { return };
+        let totals = &mut self.totals[place];
+        totals.note_success(second);
+        if let Some(part) = part {
+            totals.count(part, i64::from(count), facts.dims.get(dims).is_suspect);
+            self.touch_all(place);
+        }
+    }
+
     /// Holds the delivery among what is known over the whole look-back, or lets it
     /// go: the failing ones, whose streak a group compares, the time since.
     pub fn hold(&mut self, facts: &Facts, slot: Slot, delivery: &Delivery, holds: bool) {

@@ -8,11 +8,16 @@ use crate::domain::time::Timestamp;
 
 /// An alert of a batch that may be told now.
 pub(super) struct Member<'a> {
-    pub key: AlertKey,
     pub alert: &'a Alert,
     pub told: Told,
-    /// A gate is closed: of an alert that was told before only its end is news.
-    pub is_hushed: bool,
+}
+
+impl Member<'_> {
+    /// Whether a gate is closed: of an alert that was told before only its end is news.
+    /// To be asked last: every other answer is had for less.
+    fn is_hushed(&self, gates: &Gates<'_>) -> bool {
+        gates.closed_to(self.alert).is_some()
+    }
 }
 
 /// `find` gives the alerts that may be told as far as the data goes. One that was
@@ -26,19 +31,20 @@ pub(super) fn members_told_now<'a>(
 ) -> Vec<Member<'a>> {
     let member = |(key, &told): (&AlertKey, &Told)| {
         let alert = find(key)?;
-        let is_hushed = gates.closed_to(alert).is_some();
+        let member = Member { alert, told };
         let waits = match told {
-            Told::Nothing => is_hushed,
-            Told::Inhibited => is_hushed || !alert.holds(),
+            Told::Nothing => member.is_hushed(gates),
+            Told::Inhibited => !alert.holds() || member.is_hushed(gates),
             Told::Firing(_) | Told::Ended => false,
         };
-        (!waits).then(|| Member { key: key.clone(), alert, told, is_hushed })
+        (!waits).then_some(member)
     };
     batch.members.iter().filter(|(_, told)| **told != Told::Ended).filter_map(member).collect()
 }
 
 pub(super) fn reason_to_notify(
     now: Timestamp,
+    gates: &Gates<'_>,
     batch: &Batch,
     members: &[Member<'_>],
 ) -> Option<NoticeReason> {
@@ -49,7 +55,8 @@ pub(super) fn reason_to_notify(
     };
     let has_escalated = members.iter().any(|member| match member.told {
         Told::Firing(known) => {
-            !member.is_hushed && !is_ended(member.alert) && member.alert.severity() > Some(known)
+            let is_higher = member.alert.severity() > Some(known) && !is_ended(member.alert);
+            is_higher && !member.is_hushed(gates)
         }
         Told::Nothing | Told::Inhibited | Told::Ended => false,
     });
@@ -64,14 +71,14 @@ pub(super) fn reason_to_notify(
             return Some(NoticeReason::Resolved);
         }
     }
-    let is_firing = members
-        .iter()
-        .any(|member| !member.is_hushed && matches!(member.alert.status, Status::Firing { .. }));
     // Counted from when the last one arrived, and never while one still waits.
     // So far ahead, it was told by a clock that has been set back since.
     let passed = now.0.abs_diff(batch.settled_at?.0);
-    let is_due = is_firing && passed >= batch.timing.remind_every.as_secs();
-    is_due.then_some(NoticeReason::Reminder)
+    let is_due = passed >= batch.timing.remind_every.as_secs();
+    let is_firing = |member: &Member<'_>| {
+        matches!(member.alert.status, Status::Firing { .. }) && !member.is_hushed(gates)
+    };
+    (is_due && members.iter().any(is_firing)).then_some(NoticeReason::Reminder)
 }
 
 /// Ends are gathered as beginnings are: one of several is told when the others have
