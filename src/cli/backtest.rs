@@ -110,9 +110,14 @@ fn play_one(
     let (source, _) = past::source(config, args, path)?;
     let mut progress = Progress::new(format!("replaying {file}"));
     let all = past.history.len() as u64;
-    let told =
-        backtest(&config.policy, source, &past.history, &mut |rows| progress.at(rows as u64, all));
+    let (policy, history) = (&config.policy, &past.history);
+    // What the rows add up to needs no rules: it is counted while they are played.
+    let (told, deliveries) = std::thread::scope(|scope| {
+        let counted = scope.spawn(|| history.deliveries(&source.scopes));
+        let told = backtest(policy, source, history, &mut |rows| progress.at(rows as u64, all));
+        (told, counted.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+    });
     drop(progress);
-    let summary = Summary::of(&config.policy, &source.scopes, &past.history, &told);
+    let summary = Summary::of(policy, history, deliveries, &told);
     Ok(Played { file, told, summary })
 }

@@ -58,6 +58,12 @@ impl Rule {
         self.measures().any(Measure::is_of_failures)
     }
 
+    /// With fewer failures in its window, no success that comes or goes makes a level hold:
+    /// a group need not be judged for it.
+    pub fn least_failures(&self) -> f64 {
+        self.levels.iter().map(Level::least_failures).fold(f64::INFINITY, f64::min)
+    }
+
     /// Whether any of its levels compares with the window before.
     pub fn compares_previous(&self) -> bool {
         self.conditions().any(|condition| condition.threshold.number().is_none())
@@ -85,12 +91,36 @@ pub struct Level {
     pub conditions: Vec<Condition>,
 }
 
+impl Level {
+    /// Infinitely many where successes meet none of its conditions.
+    fn least_failures(&self) -> f64 {
+        let conditions = || self.conditions.iter();
+        if conditions().all(Condition::needs_more_failures) {
+            return f64::INFINITY;
+        }
+        let wanted = conditions().filter(|condition| condition.measure == Measure::Failures);
+        let least = wanted.filter(|condition| condition.needs_more_failures());
+        least.filter_map(|condition| condition.threshold.number()).fold(0.0, f64::max)
+    }
+}
+
 /// `measure op threshold`.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Condition {
     pub measure: Measure,
     pub op: Op,
     pub threshold: Threshold,
+}
+
+impl Condition {
+    /// Whether only more failures can meet it: without any it does not hold, and successes
+    /// leave it as it is or bring it down.
+    fn needs_more_failures(&self) -> bool {
+        // A rate rises where successes leave the window.
+        let counts_failures = self.measure.is_of_failures() && self.measure != Measure::FailureRate;
+        let rises = matches!(self.op, Op::Ge | Op::Gt);
+        counts_failures && rises && self.threshold.number().is_some_and(|number| number > 0.0)
+    }
 }
 
 /// What a measure is compared with.

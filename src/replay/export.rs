@@ -4,6 +4,8 @@
 //! message.
 
 use std::io::BufRead;
+use std::sync::mpsc::{TrySendError, sync_channel};
+use std::thread;
 use std::time::Duration;
 
 use super::history::History;
@@ -16,13 +18,16 @@ mod csv_file;
 mod lines;
 mod records;
 
-use lines::{LineEnd, Lines};
+use lines::{Block, LineEnd, Lines};
 
 /// Rows outside these years are wrong, and would make a history without an end.
 const YEARS: std::ops::Range<i64> = 946_684_800..4_102_444_800;
 
 /// The longest history that is played: a year, and what it is compared with.
 pub const LONGEST: Duration = Duration::from_secs(400 * 86_400);
+
+/// Blocks of lines that wait for the second thread.
+const BLOCKS_AHEAD: usize = 2;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Format {
@@ -67,6 +72,19 @@ impl Reading {
     fn reject(&mut self, line: usize, error: impl FnOnce() -> String) {
         self.rejected += 1;
         self.first_rejected.get_or_insert_with(|| (line, error()));
+    }
+
+    /// Takes in what another part of the same file came to.
+    fn absorb(&mut self, other: Reading) {
+        self.rows += other.rows;
+        self.rejected += other.rejected;
+        self.is_cut |= other.is_cut;
+        let rejected = [self.first_rejected.take(), other.first_rejected];
+        self.first_rejected = rejected.into_iter().flatten().min();
+        let spans = [self.span, other.span].into_iter().flatten();
+        self.span = spans.reduce(|(first, last), (its_first, its_last)| {
+            (first.min(its_first), last.max(its_last))
+        });
     }
 }
 
@@ -117,25 +135,53 @@ fn read_lines(
     history: &mut History,
     progress: &mut dyn FnMut(u64),
 ) -> Result<Reading, ExportError> {
-    let (mut reading, mut lines, mut text) = (Reading::default(), Lines::new(file), Vec::new());
-    while let Some(line) = lines.next(text)? {
-        let json = line.text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&line.text).trim_ascii();
-        if line.number == 1 {
-            refuse_document(json)?;
-        }
-        let row = if line.end == LineEnd::TooLong { b"" } else { json };
-        match wire::row(row).and_then(in_these_years) {
-            _ if json.is_empty() => {}
-            Ok(row) => reading.take(line.number, &row, history),
-            Err(_) if line.end == LineEnd::Cut => reading.is_cut = true,
-            Err(error) => reading.reject(line.number, || error.to_string()),
-        }
-        if line.number % 4_096 == 0 {
+    let mut lines = Lines::new(file);
+    thread::scope(|scope| {
+        // A history does not depend on the order in which its rows come: so a second thread
+        // parses what it can, and this one what is left.
+        let (blocks, taken) = sync_channel::<Block>(BLOCKS_AHEAD);
+        let second = scope.spawn(move || {
+            let (mut history, mut reading) = (History::default(), Reading::default());
+            taken.iter().for_each(|block| read_block(&block, &mut history, &mut reading));
+            (history, reading)
+        });
+        let mut reading = Reading::default();
+        while let Some(block) = lines.block()? {
+            if let Some((1, text, _)) = block.lines().next() {
+                refuse_document(object(text))?;
+            }
+            match blocks.try_send(block) {
+                Ok(()) => {}
+                Err(TrySendError::Full(block) | TrySendError::Disconnected(block)) => {
+                    read_block(&block, history, &mut reading);
+                }
+            }
             progress(lines.bytes());
         }
-        text = line.text;
+        drop(blocks);
+        let part = second.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+        history.absorb(part.0);
+        reading.absorb(part.1);
+        Ok(reading)
+    })
+}
+
+fn read_block(block: &Block, history: &mut History, reading: &mut Reading) {
+    for (number, text, end) in block.lines() {
+        let json = object(text);
+        let row = if end == LineEnd::TooLong { b"" } else { json };
+        match wire::row(row).and_then(in_these_years) {
+            _ if json.is_empty() => {}
+            Ok(row) => reading.take(number, &row, history),
+            Err(_) if end == LineEnd::Cut => reading.is_cut = true,
+            Err(error) => reading.reject(number, || error.to_string()),
+        }
     }
-    Ok(reading)
+}
+
+/// A line without what stands around its object.
+fn object(line: &[u8]) -> &[u8] {
+    line.strip_prefix(b"\xef\xbb\xbf").unwrap_or(line).trim_ascii()
 }
 
 /// The report's answer is no export: it holds a thousand rows at most.

@@ -60,6 +60,18 @@ struct Shape {
 }
 
 impl Shape {
+    fn hash(&self) -> u64 {
+        hash(&self.row, &self.host, self.reason, self.is_suspect)
+    }
+
+    /// Whether a rule tells nothing of a row with these labels that it does not tell of this one.
+    fn is_of(&self, row: &Row<'_>, host: &str, reason: Option<Reason>, is_suspect: bool) -> bool {
+        self.host == host
+            && self.reason == reason
+            && self.is_suspect == is_suspect
+            && has_same_labels(&self.row, row)
+    }
+
     /// Of several names the newest is kept.
     fn rename(&mut self, row: &Row<'_>) {
         fn names<'n>(row: &'n Row<'_>) -> (bool, Timestamp, &'n str, &'n str) {
@@ -132,6 +144,13 @@ impl History {
             is_active: row.postback_status.is_empty()
                 || row.postback_status.eq_ignore_ascii_case("active"),
         });
+    }
+
+    /// Takes in the rows of `other`.
+    pub fn absorb(&mut self, other: History) {
+        let places: Vec<u32> = other.shapes.into_iter().map(|shape| self.place_of(shape)).collect();
+        let rows = other.rows.into_iter();
+        self.rows.extend(rows.map(|row| Compact { shape: places[row.shape as usize], ..row }));
     }
 
     /// Puts the rows in an order that does not depend on how they came.
@@ -292,26 +311,40 @@ impl History {
             (!row.is_success).then(|| Reason::classify(&row.debug_information, &row.payload));
         let is_suspect = is_suspect(&row.payload);
         let hash = hash(row, &host, reason, is_suspect);
-        let shapes = &self.shapes;
-        let same = |&place: &u32| {
-            let shape = &shapes[place as usize];
-            shape.host == host
-                && shape.reason == reason
-                && shape.is_suspect == is_suspect
-                && has_same_labels(&shape.row, row)
-        };
-        if let Some(&place) = self.by_labels.find(hash, same) {
-            self.shapes[place as usize].rename(row);
-            return place;
+        match self.find(hash, |shape| shape.is_of(row, &host, reason, is_suspect)) {
+            Some(place) => {
+                self.shapes[place as usize].rename(row);
+                place
+            }
+            None => {
+                let host = host.into_owned();
+                self.insert(hash, Shape { row: owned(row), host, reason, is_suspect })
+            }
         }
+    }
+
+    /// The same of another history's shape.
+    fn place_of(&mut self, shape: Shape) -> u32 {
+        let hash = shape.hash();
+        let Shape { row, host, reason, is_suspect } = &shape;
+        match self.find(hash, |known| known.is_of(row, host, *reason, *is_suspect)) {
+            Some(place) => {
+                self.shapes[place as usize].rename(row);
+                place
+            }
+            None => self.insert(hash, shape),
+        }
+    }
+
+    fn find(&self, hash: u64, same: impl Fn(&Shape) -> bool) -> Option<u32> {
+        self.by_labels.find(hash, |&place| same(&self.shapes[place as usize])).copied()
+    }
+
+    fn insert(&mut self, hash: u64, shape: Shape) -> u32 {
         let place = u32::try_from(self.shapes.len()).expect("fewer than 4 billion");
-        let host = host.into_owned();
-        self.shapes.push(Shape { row: owned(row), host, reason, is_suspect });
+        self.shapes.push(shape);
         let shapes = &self.shapes;
-        self.by_labels.insert_unique(hash, place, |&place| {
-            let shape = &shapes[place as usize];
-            self::hash(&shape.row, &shape.host, shape.reason, shape.is_suspect)
-        });
+        self.by_labels.insert_unique(hash, place, |&place| shapes[place as usize].hash());
         place
     }
 }

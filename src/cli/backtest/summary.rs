@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::domain::policy::{Policy, Scope};
+use crate::domain::policy::Policy;
 use crate::domain::time::Timestamp;
 use crate::replay::backtest;
 use crate::replay::history::{Deliveries, History};
@@ -25,9 +25,8 @@ pub struct Summary {
 }
 
 impl Summary {
-    pub fn of(policy: &Policy, scopes: &[Scope], history: &History, told: &Told) -> Summary {
+    pub fn of(policy: &Policy, history: &History, deliveries: Deliveries, told: &Told) -> Summary {
         let span = history.span().unwrap_or_default();
-        let (rows, deliveries) = (history.len(), history.deliveries(scopes));
         let first_day = span.0.floor_to(DAY);
         let judged = backtest::span(policy, history).map_or(span.0, |(_, until)| until);
         let last = told.messages.iter().map(|message| message.at).fold(judged, Timestamp::max);
@@ -44,7 +43,7 @@ impl Summary {
             .filter_map(|(place, alert)| wait(policy, history, told, place, alert))
             .collect();
         waits.sort_unstable();
-        Summary { span, rows, deliveries, messages, waits }
+        Summary { span, rows: history.len(), deliveries, messages, waits }
     }
 
     /// The median and the longest wait.

@@ -12,7 +12,7 @@ use crate::domain::deliveries::{Slot, SlotAt};
 use crate::domain::delivery::{Delivery, Ended, Life};
 use crate::domain::dims::DimsId;
 use crate::domain::facts::Facts;
-use crate::domain::rules::Rule;
+use crate::domain::rules::{Measure, Rule};
 use crate::domain::time::Timestamp;
 
 /// Where a group stands in its window; valid until the next pruning.
@@ -45,6 +45,8 @@ pub struct RuleWindow {
     pub grouping: Grouping,
     over: Duration,
     has_previous: bool,
+    /// See [`Rule::least_failures`].
+    least_failures: f64,
     totals: Vec<Totals>,
     /// Places in `totals` that stand empty.
     free: Vec<u32>,
@@ -65,6 +67,7 @@ impl RuleWindow {
             grouping: Grouping::new(rule),
             over: rule.over,
             has_previous: rule.compares_previous(),
+            least_failures: rule.least_failures(),
             totals: Vec::new(),
             free: Vec::new(),
             by_labels: HashMap::new(),
@@ -241,7 +244,7 @@ impl RuleWindow {
     pub fn count_successes(&mut self, facts: &Facts, dims: DimsId, part: Part, by: i64) {
         let Some(place) = self.place(facts, dims) else { return };
         self.totals[place].count(part, by, facts.dims.get(dims).is_suspect);
-        self.touch_all(place);
+        self.touch_failing(place);
     }
 
     /// Successes of one second enter: they are the last of their labels, whether or not a
@@ -257,7 +260,7 @@ impl RuleWindow {
         totals.note_success(second);
         if let Some(part) = part {
             totals.count(part, i64::from(count), facts.dims.get(dims).is_suspect);
-            self.touch_all(place);
+            self.touch_failing(place);
         }
     }
 
@@ -361,6 +364,20 @@ impl RuleWindow {
         };
         self.by_labels.insert(labels, place);
         place
+    }
+
+    /// Successes came or went: of these labels the groups whose answer may change by that.
+    /// Those that have an alert are judged at each moment anyway.
+    fn touch_failing(&mut self, place: usize) {
+        let totals = &mut self.totals[place];
+        for group in 0..totals.groups.len() {
+            let counts = &totals.groups[group];
+            let failures = counts.of(&self.grouping, Measure::Failures, Part::Current);
+            if failures >= self.least_failures {
+                let id = GroupId { totals: place as u32, group: group as u32 };
+                touch(totals, &mut self.touched, self.round, id);
+            }
+        }
     }
 
     /// Every group of these labels compares their totals.
