@@ -274,3 +274,29 @@ impl Glob {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn without_failures_enough_no_success_makes_a_level_hold() {
+        let check = |conditions: &[(Measure, Op, f64)], expected: f64| {
+            let conditions = conditions.iter().map(|&(measure, op, number)| Condition {
+                measure,
+                op,
+                threshold: Threshold::Number(number),
+            });
+            let level = Level { severity: Severity::Warning, conditions: conditions.collect() };
+            assert_eq!(level.least_failures().to_bits(), expected.to_bits(), "{level:?}");
+        };
+        check(&[(Measure::Failures, Op::Ge, 9.0), (Measure::FailureRate, Op::Ge, 0.25)], 9.0);
+        check(&[(Measure::FailureRate, Op::Ge, 0.25)], 0.0);
+        check(&[(Measure::Suspect, Op::Ge, 10.0)], 0.0);
+        check(&[(Measure::Streak, Op::Ge, 5.0)], f64::INFINITY);
+        check(&[(Measure::Open, Op::Gt, 8.0), (Measure::Failures, Op::Ge, 5.0)], f64::INFINITY);
+        // Met by a group that has nothing but successes.
+        check(&[(Measure::Streak, Op::Lt, 5.0)], 0.0);
+        check(&[(Measure::Failures, Op::Ge, 0.0)], 0.0);
+    }
+}

@@ -244,6 +244,31 @@ mod tests {
     }
 
     #[test]
+    fn what_two_threads_read_is_one_history() {
+        let of = |number: i64| {
+            let row = ROW.replace("1700000000", &(1_700_000_000 + number / 3).to_string());
+            let row = row.replace("\"c\"", &format!("\"c{number}\""));
+            row.replace("\"affiliate_id\":3", &format!("\"affiliate_id\":{}", number % 50))
+        };
+        // Many blocks, so that either thread gets some.
+        let mut rows: Vec<String> = (0..20_000).map(of).collect();
+        let mut expected = History::default();
+        rows.iter().for_each(|row| expected.add(&wire::row(row.as_bytes()).expect("a row")));
+        expected.sort();
+        rows.insert(5_000, "nonsense".into());
+        rows.insert(15_000, "nonsense".into());
+        let mut history = History::default();
+        let text = rows.join("\n");
+        let reading = read(Format::Lines, text.as_bytes(), &mut history, &mut |_| {});
+        let reading = reading.expect("it is read");
+        assert_eq!((reading.rows, reading.rejected), (20_000, 2));
+        assert_eq!(reading.first_rejected.map(|(line, _)| line), Some(5_001));
+        let lines = reading.span.map(|((_, first), (_, last))| (first, last));
+        assert_eq!(lines, Some((1, 20_002)));
+        assert!(history.rows(0..history.len()).eq(expected.rows(0..expected.len())));
+    }
+
+    #[test]
     fn a_whole_document_is_no_export() {
         let long = format!("{{\"pixels\":[{}", "1,".repeat(wire::MAX_ROW));
         for text in ["{\"pixels\": []}", "[{}]", "{\n  \"pixels\": []\n}", &long] {

@@ -2,17 +2,19 @@
 //! differ in nothing that a rule can tell share one text.
 
 use std::borrow::Cow;
-use std::hash::{Hash, Hasher};
 
 use hashbrown::{HashMap, HashTable};
-use siphasher::sip::SipHasher13;
 
 use crate::domain::delivery::{Fold, Row, id_number};
 use crate::domain::policy::Scope;
 use crate::domain::reason::Reason;
 use crate::domain::rules::Label;
 use crate::domain::time::Timestamp;
-use crate::domain::{suspect, url};
+use crate::domain::url;
+
+mod shape;
+
+use shape::Shape;
 
 /// Rows of one source, by `timestamp` once [`History::sort`] was called.
 #[derive(Default)]
@@ -48,64 +50,6 @@ impl Compact {
 
     fn has_failed(&self) -> bool {
         !self.is_success || self.failed_attempts > 0
-    }
-}
-
-/// What a rule can tell of a row's labels and texts, and one row that has them.
-struct Shape {
-    row: Row<'static>,
-    host: String,
-    reason: Option<Reason>,
-    is_suspect: bool,
-}
-
-impl Shape {
-    fn hash(&self) -> u64 {
-        hash(&self.row, &self.host, self.reason, self.is_suspect)
-    }
-
-    /// Whether a rule tells nothing of a row with these labels that it does not tell of this one.
-    fn is_of(&self, row: &Row<'_>, host: &str, reason: Option<Reason>, is_suspect: bool) -> bool {
-        self.host == host
-            && self.reason == reason
-            && self.is_suspect == is_suspect
-            && has_same_labels(&self.row, row)
-    }
-
-    /// Of several names the newest is kept.
-    fn rename(&mut self, row: &Row<'_>) {
-        fn names<'n>(row: &'n Row<'_>) -> (bool, Timestamp, &'n str, &'n str) {
-            let has_names = !(row.offer_name.is_empty() && row.affiliate_name.is_empty());
-            (has_names, row.timestamp, &row.offer_name, &row.affiliate_name)
-        }
-        if names(row) <= names(&self.row) {
-            return;
-        }
-        self.row.timestamp = row.timestamp;
-        for (known, new) in [
-            (&mut self.row.offer_name, &row.offer_name),
-            (&mut self.row.affiliate_name, &row.affiliate_name),
-        ] {
-            if known != new {
-                *known = Cow::Owned(new.clone().into_owned());
-            }
-        }
-    }
-
-    fn fits(&self, labels: &[(Label, String)]) -> bool {
-        let row = &self.row;
-        labels.iter().all(|(label, value)| match label {
-            Label::Offer => row.offer.to_string() == *value,
-            Label::Affiliate => row.affiliate.to_string() == *value,
-            Label::Postback => row.postback.to_string() == *value,
-            Label::Event => row.event.to_string() == *value,
-            Label::Host => self.host == *value,
-            Label::DeliveryMethod => row.delivery_method == *value,
-            Label::PostbackLevel => row.postback_level == *value,
-            Label::PostbackType => row.postback_type == *value,
-            Label::Reason => self.reason.unwrap_or(Reason::Unseen).to_string() == *value,
-            Label::Source => true,
-        })
     }
 }
 
@@ -309,8 +253,8 @@ impl History {
         let host = url::host(&row.payload, &row.delivery_method).unwrap_or_default();
         let reason =
             (!row.is_success).then(|| Reason::classify(&row.debug_information, &row.payload));
-        let is_suspect = is_suspect(&row.payload);
-        let hash = hash(row, &host, reason, is_suspect);
+        let is_suspect = shape::is_suspect(&row.payload);
+        let hash = shape::hash(row, &host, reason, is_suspect);
         match self.find(hash, |shape| shape.is_of(row, &host, reason, is_suspect)) {
             Some(place) => {
                 self.shapes[place as usize].rename(row);
@@ -318,7 +262,7 @@ impl History {
             }
             None => {
                 let host = host.into_owned();
-                self.insert(hash, Shape { row: owned(row), host, reason, is_suspect })
+                self.insert(hash, Shape::new(row, host, reason, is_suspect))
             }
         }
     }
@@ -356,46 +300,6 @@ struct Seen {
     now: bool,
     has_changed: bool,
     last_at: Timestamp,
-}
-
-/// Whether the payload holds an unreplaced macro. That of a row that is fine must not
-/// stand for it.
-fn is_suspect(payload: &str) -> bool {
-    let may_be = payload.bytes().any(|byte| matches!(byte, b'{' | b'%'));
-    may_be && suspect::is_suspect(payload, &[])
-}
-
-fn hash(row: &Row<'_>, host: &str, reason: Option<Reason>, is_suspect: bool) -> u64 {
-    let mut hasher = SipHasher13::new();
-    (row.offer, row.affiliate, row.postback, row.event).hash(&mut hasher);
-    (host, reason, is_suspect, &*row.delivery_method).hash(&mut hasher);
-    (&*row.postback_level, &*row.postback_type).hash(&mut hasher);
-    hasher.finish()
-}
-
-fn has_same_labels(one: &Row<'_>, other: &Row<'_>) -> bool {
-    (one.offer, one.affiliate, one.postback, one.event)
-        == (other.offer, other.affiliate, other.postback, other.event)
-        && one.delivery_method == other.delivery_method
-        && one.postback_level == other.postback_level
-        && one.postback_type == other.postback_type
-}
-
-fn owned(row: &Row<'_>) -> Row<'static> {
-    let own = |text: &Cow<'_, str>| Cow::<'static, str>::Owned(text.clone().into_owned());
-    Row {
-        offer_name: own(&row.offer_name),
-        affiliate_name: own(&row.affiliate_name),
-        conversion_id: Cow::Borrowed(""),
-        transaction_id: Cow::Borrowed(""),
-        delivery_method: own(&row.delivery_method),
-        postback_level: own(&row.postback_level),
-        postback_type: own(&row.postback_type),
-        postback_status: Cow::Borrowed(""),
-        payload: own(&row.payload),
-        debug_information: own(&row.debug_information),
-        ..*row
-    }
 }
 
 fn borrowed(text: &str) -> Cow<'_, str> {

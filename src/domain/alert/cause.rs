@@ -2,7 +2,9 @@
 //! failures share, how much more than its part of all deliveries that is, and whom
 //! it hits. Decides nothing.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
+
+use hashbrown::HashMap;
 
 use crate::domain::delivery::Delivery;
 use crate::domain::dims::{Dims, DimsId};
@@ -75,7 +77,7 @@ pub fn explain(
     let (mut all, mut of_group) = (Deliveries::default(), Deliveries::default());
     let mut add = |dims: DimsId, count: u64| {
         all.add(dims, count);
-        if window.grouping.labels(facts, dims).as_ref() == Some(&group.labels) {
+        if window.grouping.contains(facts, dims, group) {
             of_group.add(dims, count);
         }
     };

@@ -27,7 +27,7 @@ pub struct Line {
 }
 
 /// Lines that are handed on together.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Block {
     /// Of its first line, from 1.
     number: usize,
@@ -76,7 +76,9 @@ impl<R: BufRead> Lines<R> {
 
     /// The next lines; `None` at the end.
     pub fn block(&mut self) -> io::Result<Option<Block>> {
-        let mut block = Block { number: self.number + 1, ..Block::default() };
+        // The last line may reach beyond it: a usual one is much shorter.
+        let text = Vec::with_capacity(BLOCK + BLOCK / 16);
+        let mut block = Block { number: self.number + 1, text, ends: Vec::new() };
         while block.text.len() < BLOCK
             && let Some(end) = self.append(&mut block.text)?
         {
