@@ -12,14 +12,17 @@ use super::notify::{Cause, Reading, Sample};
 use super::rules::evaluate::Verdict;
 use super::rules::{Label, Rule, Severity};
 use super::summary::Vars;
-use super::time::{Timestamp, seconds};
+use super::time::Timestamp;
 use super::window::in_a_row::InARow;
 
 pub mod builtin;
 mod cause;
 pub mod headline;
+mod phase;
 pub mod shown;
 pub mod story;
+
+pub use phase::Phase;
 
 /// Without any delivery for this long, an alert that nothing proves cured ends.
 pub const EXPIRES_AFTER: Duration = Duration::from_secs(24 * 3600);
@@ -93,25 +96,6 @@ pub enum AlertEnd {
     Removed,
 }
 
-/// Where one level stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Phase {
-    Inactive,
-    /// `held`: for how many seconds the condition is known to have held.
-    Pending {
-        active_at: Timestamp,
-        held: i64,
-    },
-    Firing {
-        active_at: Timestamp,
-    },
-    /// `clear`: for how many seconds the condition is known to have been clear.
-    Clearing {
-        active_at: Timestamp,
-        clear: i64,
-    },
-}
-
 /// What an alert tells of itself, as of the moment it fired or escalated.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Story {
@@ -164,56 +148,6 @@ impl Transition {
     /// This one, or that something small changed.
     pub fn or_waiting(self) -> Transition {
         if self == Transition::Unchanged { Transition::Waiting } else { self }
-    }
-}
-
-impl Phase {
-    /// The phase after an evaluation `step` later than the one before.
-    pub fn advance(
-        self,
-        at: Timestamp,
-        step: Duration,
-        verdict: Verdict,
-        hold_for: Duration,
-    ) -> Phase {
-        let step = seconds(step);
-        let begin = |active_at, held| match held >= seconds(hold_for) {
-            true => Phase::Firing { active_at },
-            false => Phase::Pending { active_at, held },
-        };
-        match (self, verdict) {
-            (phase, Verdict::Unknown) => phase,
-            (Phase::Inactive, Verdict::True) => begin(at, 0),
-            (Phase::Inactive, Verdict::False) => Phase::Inactive,
-            (Phase::Pending { active_at, held }, Verdict::True) => begin(active_at, held + step),
-            (Phase::Pending { .. }, Verdict::False) => Phase::Inactive,
-            (Phase::Firing { active_at }, Verdict::True) => Phase::Firing { active_at },
-            (Phase::Firing { active_at }, Verdict::False) => {
-                Phase::Clearing { active_at, clear: 0 }
-            }
-            (Phase::Clearing { active_at, .. }, Verdict::True) => Phase::Firing { active_at },
-            (Phase::Clearing { active_at, clear }, Verdict::False) => {
-                Phase::Clearing { active_at, clear: clear + step }
-            }
-        }
-    }
-
-    fn active_at(self) -> Option<Timestamp> {
-        match self {
-            Phase::Inactive => None,
-            Phase::Pending { active_at, .. }
-            | Phase::Firing { active_at }
-            | Phase::Clearing { active_at, .. } => Some(active_at),
-        }
-    }
-
-    fn has_fired(self) -> bool {
-        matches!(self, Phase::Firing { .. } | Phase::Clearing { .. })
-    }
-
-    /// Clear for long enough to end, as far as this level is concerned.
-    fn is_ripe(self, keep_firing_for: Duration) -> bool {
-        matches!(self, Phase::Clearing { clear, .. } if clear >= seconds(keep_firing_for))
     }
 }
 

@@ -39,6 +39,9 @@ const PRUNED_AT_ONCE: usize = 5_000;
 /// A write takes milliseconds; a disk may think for some seconds.
 const ANSWERS_WITHIN: Duration = Duration::from_secs(30);
 
+/// So many accesses keep sled within its cache where its pages are scanned.
+const BYTES_PER_ACCESS: usize = 1 << 10;
+
 /// A snapshot takes at most this part of the time.
 const SNAPSHOT_SHARE: u32 = 100;
 
@@ -324,9 +327,20 @@ impl Store for SledStore {
 }
 
 /// Every pair whose key begins with `prefix`.
+///
+/// sled lets go of what is beyond its cache only at every 64th access to a part of it, of
+/// 256, and a scan makes one for each page: of itself it would keep all that it has read.
 fn scan(db: &Db, prefix: u8) -> Pairs<'static> {
-    Box::new(db.scan_prefix([prefix]).map(|pair| match pair {
-        Ok((key, value)) => Ok((key.to_vec(), value.to_vec())),
+    let (cached, mut scanned) = (db.clone(), 0);
+    Box::new(db.scan_prefix([prefix]).map(move |pair| match pair {
+        Ok((key, value)) => {
+            scanned += value.len();
+            for _ in 0..scanned / BYTES_PER_ACCESS {
+                cached.get(&key).ok();
+            }
+            scanned %= BYTES_PER_ACCESS;
+            Ok((key.to_vec(), value.to_vec()))
+        }
         // A disk that cannot be read now may be read later: that is no damage.
         Err(sled::Error::Io(error)) => {
             Err(StoreError::Unusable(format!("the store cannot be read: {error}")))
