@@ -198,7 +198,7 @@ def expect(what, found, truth):
 
 
 def measure(lab, sizes, runs):
-    """All runs: by rows, job and contestant."""
+    """All runs so far, after each size: by rows, job and contestant."""
     contest, found = Contest(lab), {}
     peers_at = max((size for size in sizes if size <= PEERS_AT), default=None)
     for rows in sizes:
@@ -209,7 +209,7 @@ def measure(lab, sizes, runs):
                 contestants = contest.contestants(job, with_peers=rows == peers_at)
                 found[rows][job] = in_turns(contestants, recording, runs, f"{rows:,} rows {job}")
             recording.end()
-    return found
+        yield found
 
 
 def in_turns(contestants, recording, runs, what):
@@ -431,17 +431,22 @@ def main():
         "seed": STILL["seed"],
         "served": "recorded from postwatch simulate, then sent by sendfile from a process of its own, uncompressed",
     }
+    print(json.dumps(about, indent=2), flush=True)
     with Lab() as lab:
-        found = measure(lab, given.rows, given.runs)
-    print(json.dumps(about, indent=2))
-    for rows, jobs in found.items():
-        for job, by_name in jobs.items():
-            print(f"\n{told(rows, job, by_name)}")
+        # The largest size takes most of an hour: what is known before it is shown.
+        for found in measure(lab, given.rows, given.runs):
+            show(found, about)
+
+
+def show(found, about):
+    rows, jobs = list(found.items())[-1]
+    for job, by_name in jobs.items():
+        print(f"\n{told(rows, job, by_name)}")
     print(f"\nWhat postwatch holds, medians:\n\n{holdings(found)}")
-    plot_paces(found, max((size for size in given.rows if size <= PEERS_AT), default=given.rows[-1]))
+    plot_paces(found, max((size for size in found if size <= PEERS_AT), default=rows))
     plot_scaling(found)
     plot_holdings(found)
-    print(f"\n{write_json('end_to_end', figures(found, about))}, and plots beside it")
+    print(f"\n{write_json('end_to_end', figures(found, about))}, and plots beside it", flush=True)
 
 
 if __name__ == "__main__":
