@@ -37,6 +37,8 @@ mod outbox;
 mod playing;
 #[path = "scenarios/proofs.rs"]
 mod proofs;
+#[path = "scenarios/receivers.rs"]
+mod receivers;
 #[path = "scenarios/reload.rs"]
 mod reload;
 #[path = "scenarios/retention.rs"]

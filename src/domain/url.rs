@@ -99,8 +99,7 @@ fn is_host(name: &str) -> bool {
     if let Some(address) = name.strip_prefix('[').and_then(|n| n.strip_suffix(']')) {
         return address.parse::<std::net::Ipv6Addr>().is_ok();
     }
-    name.chars()
-        .all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | '_') || c.is_alphanumeric())
+    name.chars().all(|c| c.is_alphanumeric() || matches!(c, '-' | '.' | '_'))
         && !name.starts_with('.')
         && !name.contains("..")
 }

@@ -92,7 +92,11 @@ impl History {
 
     /// Takes in the rows of `other`.
     pub fn absorb(&mut self, other: History) {
-        let places: Vec<u32> = other.shapes.into_iter().map(|shape| self.place_of(shape)).collect();
+        let place = |shape: &Shape| {
+            let Shape { row, host, reason, is_suspect } = shape;
+            self.place(row, host, *reason, *is_suspect)
+        };
+        let places: Vec<u32> = other.shapes.iter().map(place).collect();
         let rows = other.rows.into_iter();
         self.rows.extend(rows.map(|row| Compact { shape: places[row.shape as usize], ..row }));
     }
@@ -253,41 +257,26 @@ impl History {
         let host = url::host(&row.payload, &row.delivery_method).unwrap_or_default();
         let reason =
             (!row.is_success).then(|| Reason::classify(&row.debug_information, &row.payload));
-        let is_suspect = shape::is_suspect(&row.payload);
-        let hash = shape::hash(row, &host, reason, is_suspect);
-        match self.find(hash, |shape| shape.is_of(row, &host, reason, is_suspect)) {
-            Some(place) => {
-                self.shapes[place as usize].rename(row);
-                place
-            }
-            None => {
-                let host = host.into_owned();
-                self.insert(hash, Shape::new(row, host, reason, is_suspect))
-            }
+        self.place(row, &host, reason, shape::is_suspect(&row.payload))
+    }
+
+    /// The same, of what is known of the row.
+    fn place(
+        &mut self,
+        row: &Row<'_>,
+        host: &str,
+        reason: Option<Reason>,
+        is_suspect: bool,
+    ) -> u32 {
+        let hash = shape::hash(row, host, reason, is_suspect);
+        let shapes = &mut self.shapes;
+        let same = |&place: &u32| shapes[place as usize].is_of(row, host, reason, is_suspect);
+        if let Some(&place) = self.by_labels.find(hash, same) {
+            shapes[place as usize].rename(row);
+            return place;
         }
-    }
-
-    /// The same of another history's shape.
-    fn place_of(&mut self, shape: Shape) -> u32 {
-        let hash = shape.hash();
-        let Shape { row, host, reason, is_suspect } = &shape;
-        match self.find(hash, |known| known.is_of(row, host, *reason, *is_suspect)) {
-            Some(place) => {
-                self.shapes[place as usize].rename(row);
-                place
-            }
-            None => self.insert(hash, shape),
-        }
-    }
-
-    fn find(&self, hash: u64, same: impl Fn(&Shape) -> bool) -> Option<u32> {
-        self.by_labels.find(hash, |&place| same(&self.shapes[place as usize])).copied()
-    }
-
-    fn insert(&mut self, hash: u64, shape: Shape) -> u32 {
-        let place = u32::try_from(self.shapes.len()).expect("fewer than 4 billion");
-        self.shapes.push(shape);
-        let shapes = &self.shapes;
+        let place = u32::try_from(shapes.len()).expect("fewer than 4 billion");
+        shapes.push(Shape::new(row, host.to_owned(), reason, is_suspect));
         self.by_labels.insert_unique(hash, place, |&place| shapes[place as usize].hash());
         place
     }

@@ -22,7 +22,7 @@ pub(super) struct PageReader<'a> {
 impl PageReader<'_> {
     pub(super) fn take_in<'r>(&mut self, rows: &mut dyn Iterator<Item = Row<'r>>) {
         let source = self.reading.policy.name.as_str();
-        let mut others: Vec<(Identity, Row<'r>)> = Vec::with_capacity(rows.size_hint().0);
+        let mut others: Vec<(Identity, Row<'r>)> = Vec::new();
         for row in rows {
             let identity = Identity::of(source, &row);
             match self.is_repeat(identity, &row) {
