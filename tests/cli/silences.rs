@@ -51,7 +51,7 @@ async fn a_person_silences_looks_and_ends_it() {
     check("alerts", 0, &["held", &format!("the silence {id} of ann is on until")]).await;
     check("explain some-fail", 0, &[&format!("gate: the silence {id} of ann")]).await;
     let page = program.get("").await;
-    assert!(page.contains("Not told: ") && page.contains(&id), "{page}");
+    assert!(page.contains("Held back now: ") && page.contains(&id), "{page}");
 
     check(&format!("silence expire {id}"), 0, &["It is over"]).await;
     check("silence list", 0, &["Nothing is silenced."]).await;

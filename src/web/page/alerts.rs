@@ -131,7 +131,7 @@ pub fn body(
                 @if told.status == AlertStatus::Quiet {
                     p { "Its condition is clear, but no success proves a cure." }
                 }
-                @for gate in gates { p.held { "Not told: " (name(&gate.says)) "." } }
+                @for gate in gates { p.held { "Held back now: " (name(&gate.says)) "." } }
                 (readings(&told.readings))
                 @if let Some(cause) = &told.cause { (cause_(cause)) }
             }
