@@ -25,8 +25,8 @@ pub use postbacks::{Between, PostbackFound, postbacks};
 pub const LIMITS: RangeInclusive<usize> = 1..=500;
 const USUAL_LIMIT: usize = 100;
 
-/// Pairs of one question: each is held against all that is known.
-pub const MOST_PAIRS: usize = 100;
+/// Values that a question may give a key: each is held against all that is known.
+pub const MOST_VALUES: usize = 20;
 
 const FAILING: &str = "failing";
 
@@ -68,9 +68,9 @@ pub enum Unclear {
         name: String,
         wanted: String,
     },
-    /// More than [`MOST_PAIRS`] at once.
-    TooMuch {
-        pairs: usize,
+    /// More than [`MOST_VALUES`] of one key.
+    TooMany {
+        name: String,
     },
 }
 
@@ -79,10 +79,10 @@ impl fmt::Display for Unclear {
         match self {
             Unclear::Key { name, .. } => write!(f, "there is no key `{name}`"),
             Unclear::Value { name, wanted } => write!(f, "`{name}` has to be {wanted}"),
-            Unclear::TooMuch { pairs } => write!(
+            Unclear::TooMany { name } => write!(
                 f,
-                "it names {pairs} keys and values; at most {MOST_PAIRS} are taken at once: ask \
-                 several times"
+                "it gives `{name}` more than {MOST_VALUES} values: ask several times, or with * \
+                 and ? in them"
             ),
         }
     }
@@ -95,7 +95,7 @@ impl Search {
     /// What these pairs ask for, among deliveries.
     ///
     /// # Errors
-    /// The first pair that means nothing, or too many of them.
+    /// The first pair that means nothing, or is one too many of its key.
     pub fn for_deliveries(pairs: &[(String, String)]) -> Result<Search, Unclear> {
         Search::read(pairs, &OF_DELIVERIES)
     }
@@ -103,15 +103,12 @@ impl Search {
     /// The same among postbacks.
     ///
     /// # Errors
-    /// The first pair that means nothing, or too many of them.
+    /// The first pair that means nothing, or is one too many of its key.
     pub fn for_postbacks(pairs: &[(String, String)]) -> Result<Search, Unclear> {
         Search::read(pairs, &[])
     }
 
     fn read(pairs: &[(String, String)], also: &[&'static str]) -> Result<Search, Unclear> {
-        if pairs.len() > MOST_PAIRS {
-            return Err(Unclear::TooMuch { pairs: pairs.len() });
-        }
         let mut search = Search::default();
         for (name, value) in pairs {
             let label = Label::ALL.into_iter().find(|label| label.as_str() == name);
@@ -128,8 +125,16 @@ impl Search {
                     return Err(Unclear::Key { name: name.clone(), known });
                 }
             }
+            if search.has_too_many() {
+                return Err(Unclear::TooMany { name: name.clone() });
+            }
         }
         Ok(search)
+    }
+
+    fn has_too_many(&self) -> bool {
+        let of_labels = self.labels.iter().map(|(_, globs)| globs.len());
+        of_labels.chain([self.states.len()]).any(|values| values > MOST_VALUES)
     }
 
     fn add_label(&mut self, label: Label, value: &str) {

@@ -14,7 +14,7 @@ use super::reload::Reloaded;
 use crate::domain::delivery::Ended;
 use crate::domain::explain::{Conversion, Explanation, SilenceStanding, Standing};
 use crate::domain::rules::Label;
-use crate::domain::search::{DeliveryFound, Found, LIMITS, PostbackFound};
+use crate::domain::search::{DeliveryFound, Found, LIMITS, MOST_VALUES, PostbackFound};
 
 const ABOUT: &str = "What postwatch knows of a network's postbacks, and of itself. Errors are \
 problem details (RFC 9457). Beside this API stands Alertmanager's own, version 2, under /api/v2.";
@@ -31,7 +31,7 @@ const ALWAYS: [(u16, &str); 7] = [
 ];
 
 const UNCLEAR: &str =
-    "A key or a value means nothing, or there are more than 100 of them: ask several times";
+    "A key or a value means nothing, or a key has too many values: ask several times";
 
 /// The document, as it is for whoever asks now.
 pub async fn show(Shared(web): Shared<Web>) -> Json<Value> {
@@ -154,7 +154,10 @@ fn several(name: &str, description: &str) -> Value {
 
 fn labels() -> impl Iterator<Item = Value> {
     Label::ALL.into_iter().map(|label| {
-        several(label.as_str(), "A value, in which * and ? may stand; of several any will do")
+        let about = "A value, in which * and ? may stand; of several any will do";
+        let mut label = several(label.as_str(), about);
+        label["schema"]["maxItems"] = json!(MOST_VALUES);
+        label
     })
 }
 
@@ -177,7 +180,7 @@ fn of_deliveries() -> Vec<Value> {
         one(
             "state",
             "failing, or how it ended; of several any will do",
-            json!({ "type": "array", "items": { "enum": states } }),
+            json!({ "type": "array", "items": { "enum": states }, "maxItems": MOST_VALUES }),
         ),
         one("conversion", "A conversion id of the network", text()),
         one("transaction", "A transaction id", text()),

@@ -61,7 +61,7 @@ async fn with_words(web: &Web, mut found: Found<DeliveryFound>) -> Found<Deliver
 fn refuse(unclear: &Unclear) -> Response {
     let detail = match unclear {
         Unclear::Key { name, known } => format!("{unclear}; {}", config::suggest(name, known)),
-        Unclear::Value { .. } | Unclear::TooMuch { .. } => unclear.to_string(),
+        Unclear::Value { .. } | Unclear::TooMany { .. } => unclear.to_string(),
     };
     let title = "This question cannot be understood";
     Problem::new(StatusCode::BAD_REQUEST, title, detail).into_response()

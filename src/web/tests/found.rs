@@ -1,7 +1,7 @@
 //! What a search finds, and how its pages hang together.
 
 use super::*;
-use crate::domain::search::{Search, Unclear, deliveries, postbacks};
+use crate::domain::search::{MOST_VALUES, Search, Unclear, deliveries, postbacks};
 
 fn search(pairs: &[(&str, &str)]) -> Search {
     let pairs: Vec<_> = pairs.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())).collect();
@@ -77,10 +77,15 @@ fn a_key_or_a_value_that_means_nothing_is_refused() {
     }
     let state = Search::for_postbacks(&[("state".to_owned(), "failing".to_owned())]);
     assert!(state.is_err(), "postbacks have none");
-    for count in [100, 101] {
-        let pairs = vec![("affiliate".to_owned(), "7".to_owned()); count];
-        let is_taken = Search::for_deliveries(&pairs).is_ok();
-        assert_eq!((is_taken, Search::for_postbacks(&pairs).is_ok()), (count == 100, count == 100));
+    let mut pairs = Vec::new();
+    for (name, value) in [("affiliate", "7"), ("host", "*.example"), ("state", "failing")] {
+        pairs.extend(vec![(name.to_owned(), value.to_owned()); MOST_VALUES]);
+    }
+    assert!(Search::for_deliveries(&pairs).is_ok(), "each has as many as it may");
+    for one_more in pairs.clone() {
+        let name = one_more.0.clone();
+        let pairs = [&pairs[..], &[one_more]].concat();
+        assert_eq!(Search::for_deliveries(&pairs), Err(Unclear::TooMany { name }));
     }
     let policy = policy();
     for cursor in ["", "x", "1-", "-", "1-x"] {
