@@ -8,7 +8,7 @@ use std::process::ExitCode;
 
 use reqwest::Method;
 
-use super::ask::{Failed, ServiceArgs, read};
+use super::ask::{Answer, Failed, ServiceArgs};
 use super::paint::Paint;
 use crate::domain::alert::shown::shown_duration;
 use crate::domain::explain::{AlertStanding, Stand, Standing};
@@ -41,20 +41,20 @@ Examples:
 Exit codes: 0 it was answered · 2 wrong usage · 3 no postwatch answers there";
 
 pub async fn run(args: &AlertsArgs) -> anyhow::Result<ExitCode> {
-    let body = match ask(&args.service, &args.matchers).await {
-        Ok(body) => body,
+    let answer = match ask(&args.service, &args.matchers).await {
+        Ok(answer) => answer,
         Err(failed) => return Ok(failed.end("alerts")),
     };
     let shown = match args.json {
-        true => body + "\n",
-        false => text(&read(&body)?, Paint::stdout()),
+        true => answer.json + "\n",
+        false => text(&answer.read, Paint::stdout()),
     };
     std::io::stdout().write_all(shown.as_bytes())?;
     Ok(ExitCode::SUCCESS)
 }
 
-/// The alerts that stand and that all of these match, as JSON.
-pub async fn ask(service: &ServiceArgs, matchers: &[Matcher]) -> Result<String, Failed> {
+/// The alerts that stand and that all of these match.
+pub async fn ask(service: &ServiceArgs, matchers: &[Matcher]) -> Result<Answer<Standing>, Failed> {
     let matchers: Vec<String> = matchers.iter().map(Matcher::to_string).collect();
     let query: Vec<(&str, &str)> = matchers.iter().map(|m| ("filter", m.as_str())).collect();
     service.ask(Method::GET, "/api/v1/alerts", &query, None).await

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
+use reqwest::Method;
 use reqwest::header::LOCATION;
 use reqwest::redirect::Policy;
 use serde::Deserialize;
@@ -29,12 +30,21 @@ pub struct ServiceArgs {
         env = "POSTWATCH_URL",
         hide_env_values = true,
         default_value = "http://127.0.0.1:9467",
-        value_name = "URL"
+        value_name = "URL",
+        global = true
     )]
     url: reqwest::Url,
     /// A file that holds the service's auth_token; or set POSTWATCH_TOKEN to it
-    #[arg(long, env = "POSTWATCH_TOKEN_FILE", value_name = "FILE")]
+    #[arg(long, env = "POSTWATCH_TOKEN_FILE", value_name = "FILE", global = true)]
     token_file: Option<PathBuf>,
+}
+
+/// A good answer.
+pub struct Answer<T> {
+    /// For people: nothing in it commands their terminal.
+    pub read: T,
+    /// As it came, for scripts.
+    pub json: String,
 }
 
 /// Why there is no answer that helps.
@@ -56,13 +66,32 @@ enum Refusal {
 }
 
 impl ServiceArgs {
-    /// Asks once: the body of a good answer.
-    pub async fn ask(
+    /// Asks once. An answer without a body is `()`.
+    pub async fn ask<T: DeserializeOwned>(
         &self,
-        method: reqwest::Method,
+        method: Method,
         path: &str,
         query: &[(&str, &str)],
-        body: Option<&serde_json::Value>,
+        body: Option<&Value>,
+    ) -> Result<Answer<T>, Failed> {
+        let json = self.body(method, path, query, body).await?;
+        let read = read(if json.is_empty() { "null" } else { &json });
+        read.map(|read| Answer { read, json }).map_err(|error| {
+            let url = without_secrets(&self.url);
+            Failed::Silent(format!(
+                "what answers at {url} is no postwatch, or one of another version ({error}); \
+                 --url names another address"
+            ))
+        })
+    }
+
+    /// The body of a good answer.
+    async fn body(
+        &self,
+        method: Method,
+        path: &str,
+        query: &[(&str, &str)],
+        body: Option<&Value>,
     ) -> Result<String, Failed> {
         let mut url = self.url.clone();
         url.set_path(&format!("{}{path}", url.path().trim_end_matches('/')));
@@ -180,7 +209,7 @@ fn without_secrets(url: &reqwest::Url) -> String {
 
 /// Reads an answer that is shown on a terminal: whatever stands in it, others may have
 /// written, and it must not command the terminal or turn the text around it.
-pub fn read<T: DeserializeOwned>(body: &str) -> serde_json::Result<T> {
+fn read<T: DeserializeOwned>(body: &str) -> serde_json::Result<T> {
     let mut value = serde_json::from_str(body)?;
     make_harmless(&mut value);
     serde_json::from_value(value)

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 
 use reqwest::Method;
 
-use super::ask::{Failed, ServiceArgs, label, query, read};
+use super::ask::{Answer, Failed, ServiceArgs, label, query};
 use super::table::table;
 use crate::domain::search::{DeliveryFound, Found};
 
@@ -54,16 +54,16 @@ Exit codes: 0 it was answered · 2 wrong usage · 3 no postwatch answers there";
 
 /// Asks once, and prints the answer.
 pub async fn run(args: &DeliveriesArgs) -> anyhow::Result<ExitCode> {
-    let body = match ask(args).await {
-        Ok(body) => body,
+    let answer = match ask(args).await {
+        Ok(answer) => answer,
         Err(failed) => return Ok(failed.end("deliveries")),
     };
-    let shown = if args.json { body + "\n" } else { text(&read(&body)?) };
+    let shown = if args.json { answer.json + "\n" } else { text(&answer.read) };
     std::io::stdout().write_all(shown.as_bytes())?;
     Ok(ExitCode::SUCCESS)
 }
 
-async fn ask(args: &DeliveriesArgs) -> Result<String, Failed> {
+async fn ask(args: &DeliveriesArgs) -> Result<Answer<Found<DeliveryFound>>, Failed> {
     let limit = args.limit.to_string();
     let named = [
         ("limit", Some(limit.as_str())),

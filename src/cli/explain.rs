@@ -8,10 +8,10 @@ use std::io::Write as _;
 use std::process::ExitCode;
 
 use reqwest::Method;
+use serde::de::DeserializeOwned;
 
-use super::ask::{Failed, ServiceArgs, label, query, read};
+use super::ask::{Failed, ServiceArgs, label, query};
 use super::paint::Paint;
-use crate::domain::explain::{Conversion, Explanation};
 
 mod text;
 
@@ -56,9 +56,12 @@ Exit codes: 0 it is explained · 1 the rule, group or conversion is not known ·
 
 /// Asks once, and prints the answer.
 pub async fn run(args: &ExplainArgs) -> anyhow::Result<ExitCode> {
-    match ask(args).await {
-        Ok(body) => {
-            let shown = if args.json { body + "\n" } else { text_of(args, &body)? };
+    let shown = match args.rule {
+        Some(_) => ask(args, text::explanation).await,
+        None => ask(args, text::conversion).await,
+    };
+    match shown {
+        Ok(shown) => {
             std::io::stdout().write_all(shown.as_bytes())?;
             Ok(ExitCode::SUCCESS)
         }
@@ -66,20 +69,17 @@ pub async fn run(args: &ExplainArgs) -> anyhow::Result<ExitCode> {
     }
 }
 
-async fn ask(args: &ExplainArgs) -> Result<String, Failed> {
+/// What is shown: JSON, or what `text` makes of the answer.
+async fn ask<T: DeserializeOwned>(
+    args: &ExplainArgs,
+    text: fn(&T, Paint) -> String,
+) -> Result<String, Failed> {
     let named = [
         ("rule", args.rule.as_deref()),
         ("conversion", args.conversion.as_deref()),
         ("transaction", args.transaction.as_deref()),
     ];
     let query = query(&named, &args.labels);
-    args.service.ask(Method::GET, "/api/v1/explain", &query, None).await
-}
-
-fn text_of(args: &ExplainArgs, body: &str) -> anyhow::Result<String> {
-    let paint = Paint::stdout();
-    Ok(match args.rule {
-        Some(_) => text::explanation(&read::<Explanation>(body)?, paint),
-        None => text::conversion(&read::<Conversion>(body)?, paint),
-    })
+    let answer = args.service.ask(Method::GET, "/api/v1/explain", &query, None).await?;
+    Ok(if args.json { answer.json + "\n" } else { text(&answer.read, Paint::stdout()) })
 }

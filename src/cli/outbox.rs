@@ -9,7 +9,7 @@ use std::process::ExitCode;
 use reqwest::Method;
 use serde::Deserialize;
 
-use super::ask::{Failed, ServiceArgs, read};
+use super::ask::{Failed, ServiceArgs};
 use super::table::table;
 
 /// Messages that wait, and those that were given up
@@ -25,7 +25,7 @@ pub struct OutboxArgs {
     #[command(flatten)]
     service: ServiceArgs,
     /// Print JSON for scripts
-    #[arg(long)]
+    #[arg(long, global = true)]
     json: bool,
 }
 
@@ -78,37 +78,38 @@ struct SentAgain {
 
 /// Asks once, and prints the answer.
 pub async fn run(args: &OutboxArgs) -> anyhow::Result<ExitCode> {
-    let body = match ask(args).await {
-        Ok(body) => body,
-        Err(failed) => return Ok(failed.end("outbox")),
-    };
-    let lines = match (&args.command, args.json) {
-        (_, true) => vec![body],
-        (None, false) => listed(&read(&body)?),
-        (Some(Command::Resend { .. }), false) => {
-            let SentAgain { sent_again } = serde_json::from_str(&body)?;
-            vec![match sent_again.len() {
-                0 => "There is no dead letter.".to_owned(),
-                1 => "1 message is sent again; `postwatch outbox` shows what becomes of it.".into(),
-                n => format!(
-                    "{n} messages are sent again; `postwatch outbox` shows what becomes of them."
-                ),
-            }]
+    match ask(args).await {
+        Ok(lines) => {
+            lines.iter().for_each(|line| println!("{line}"));
+            Ok(ExitCode::SUCCESS)
         }
-    };
-    lines.iter().for_each(|line| println!("{line}"));
-    Ok(ExitCode::SUCCESS)
+        Err(failed) => Ok(failed.end("outbox")),
+    }
 }
 
-async fn ask(args: &OutboxArgs) -> Result<String, Failed> {
+/// The lines that are shown.
+async fn ask(args: &OutboxArgs) -> Result<Vec<String>, Failed> {
     let (get, post) = (Method::GET, Method::POST);
     match &args.command {
-        None => args.service.ask(get, "/api/v1/outbox", &[], None).await,
+        None => {
+            let answer = args.service.ask(get, "/api/v1/outbox", &[], None).await?;
+            Ok(if args.json { vec![answer.json] } else { listed(&answer.read) })
+        }
         Some(Command::Resend { number, .. }) => {
             let number = number.map(|number| number.to_string());
             let which = number.as_deref().map_or(("all", "true"), |number| ("number", number));
-            args.service.ask(post, "/api/v1/outbox/resend", &[which], None).await
+            let path = "/api/v1/outbox/resend";
+            let answer = args.service.ask(post, path, &[which], None).await?;
+            Ok(vec![if args.json { answer.json } else { resent(&answer.read) }])
         }
+    }
+}
+
+fn resent(SentAgain { sent_again }: &SentAgain) -> String {
+    match sent_again.len() {
+        0 => "There is no dead letter.".to_owned(),
+        1 => "1 message is sent again; `postwatch outbox` shows what becomes of it.".to_owned(),
+        n => format!("{n} messages are sent again; `postwatch outbox` shows what becomes of them."),
     }
 }
 

@@ -13,11 +13,11 @@ use reqwest::Method;
 use serde::Deserialize;
 use serde_json::json;
 
-use super::ask::{self, Failed, ServiceArgs};
+use super::ask::{Answer, Failed, ServiceArgs};
 use super::paint::Paint;
 use super::{WRONG_USAGE, alerts};
 use crate::config::parse_duration;
-use crate::domain::explain::{SilenceStanding, Standing};
+use crate::domain::explain::SilenceStanding;
 use crate::domain::silence::matcher::Matcher;
 use crate::domain::time::seconds;
 
@@ -124,7 +124,7 @@ async fn add(args: &AddArgs) -> anyhow::Result<ExitCode> {
         return Ok(ExitCode::from(WRONG_USAGE));
     };
     let standing = match alerts::ask(&args.service, &args.matchers).await {
-        Ok(body) => ask::read::<Standing>(&body)?,
+        Ok(answer) => answer.read,
         Err(failed) => return Ok(failed.end("silence add")),
     };
     let hides = text::preview(&standing, args.dry_run, Paint::stdout());
@@ -132,8 +132,8 @@ async fn add(args: &AddArgs) -> anyhow::Result<ExitCode> {
     if args.dry_run {
         return Ok(ExitCode::SUCCESS);
     }
-    match post(args, now, ends_at).await.and_then(|body| id_of(&body)) {
-        Ok(id) => {
+    match post(args, now, ends_at).await {
+        Ok(Added { id }) => {
             println!("{id}");
             Ok(ExitCode::SUCCESS)
         }
@@ -145,7 +145,7 @@ async fn post(
     args: &AddArgs,
     now: jiff::Timestamp,
     ends_at: jiff::Timestamp,
-) -> Result<String, Failed> {
+) -> Result<Added, Failed> {
     let matchers = args.matchers.iter().map(|matcher| {
         let (name, value) = (matcher.name(), matcher.value());
         let (is_regex, is_equal) = (matcher.op().is_regex(), matcher.op().is_equal());
@@ -158,26 +158,20 @@ async fn post(
         "createdBy": args.author,
         "comment": args.comment,
     });
-    args.service.ask(Method::POST, "/api/v2/silences", &[], Some(&silence)).await
-}
-
-/// What the silence is called from now on. An answer without it comes from something else.
-fn id_of(answer: &str) -> Result<String, Failed> {
-    let added: Option<Added> = ask::read(answer).ok().filter(|added: &Added| !added.id.is_empty());
-    let nothing = "the answer names no silence, so that none was set: is that a postwatch? --url \
-                   names another address";
-    added.map(|added| added.id).ok_or_else(|| Failed::Silent(nothing.to_owned()))
+    let answer = args.service.ask(Method::POST, "/api/v2/silences", &[], Some(&silence)).await?;
+    Ok(answer.read)
 }
 
 async fn list(args: &ListArgs) -> anyhow::Result<ExitCode> {
-    let body = match args.service.ask(Method::GET, "/api/v1/silences", &[], None).await {
-        Ok(body) => body,
+    let asked = args.service.ask(Method::GET, "/api/v1/silences", &[], None);
+    let answer: Answer<Vec<SilenceStanding>> = match asked.await {
+        Ok(answer) => answer,
         Err(failed) => return Ok(failed.end("silence list")),
     };
     let chosen = |all: Vec<SilenceStanding>| text::chosen(all, args.all);
     let shown = match args.json {
-        true => serde_json::to_string(&chosen(serde_json::from_str(&body)?))? + "\n",
-        false => text::list(&chosen(ask::read(&body)?), Paint::stdout()),
+        true => serde_json::to_string(&chosen(serde_json::from_str(&answer.json)?))? + "\n",
+        false => text::list(&chosen(answer.read), Paint::stdout()),
     };
     std::io::stdout().write_all(shown.as_bytes())?;
     Ok(ExitCode::SUCCESS)
@@ -191,7 +185,7 @@ async fn expire(args: &ExpireArgs) -> anyhow::Result<ExitCode> {
     }
     let path = format!("/api/v2/silence/{}", args.id);
     match args.service.ask(Method::DELETE, &path, &[], None).await {
-        Ok(_) => {
+        Ok(Answer { read: (), .. }) => {
             println!("It is over; what still fires is told.");
             Ok(ExitCode::SUCCESS)
         }

@@ -56,7 +56,25 @@ async fn a_silence_without_an_id_was_not_set() {
     let none = "{\"now\":\"2026-03-01T12:00:00Z\",\"alerts\":[]}";
     let ended = ask(&answering(200, "", none.to_owned()).await, ADD).await;
     assert_eq!(ended.code, Some(3), "{ended:?}");
-    assert!(ended.err.contains("the answer names no silence"), "{ended:?}");
+    assert!(ended.err.contains("is no postwatch"), "{ended:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_no_postwatch_answers_nothing_of_it() {
+    let as_text = ["alerts", "deliveries", "explain some-fail", "outbox", "outbox resend --all"];
+    let as_json = as_text.map(|words| format!("{words} --json"));
+    let all = as_text.into_iter().chain(as_json.iter().map(String::as_str));
+    let all: Vec<&str> =
+        all.chain(["silence list", "silence list --json", "silence expire 1", ADD]).collect();
+    for page in ["<!doctype html><title>Welcome</title>", "{\"status\":\"ok\"}", "\"ok\"", "7"] {
+        let address = answering(200, "", page.to_owned()).await;
+        for words in &all {
+            let ended = ask(&address, words).await;
+            assert_eq!((ended.code, ended.out.as_str()), (Some(3), ""), "{words}: {ended:?}");
+            assert!(ended.err.contains("is no postwatch"), "{words}: {ended:?}");
+            assert!(ended.err.contains("--url names another"), "{words}: {ended:?}");
+        }
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
