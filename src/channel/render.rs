@@ -134,18 +134,21 @@ pub fn compose(notice: &Notice, link: &Link) -> Letter {
 
 /// The first line, by why the message goes out.
 fn headline(notice: &Notice) -> String {
-    let live = notice.alerts.iter().filter(|alert| is_live(alert)).count();
+    let told = || notice.alerts.iter().filter(|alert| !alert.is_held_back());
+    let (of, live) = (told().count(), told().filter(|alert| is_live(alert)).count());
     let worst = worst(&notice.alerts);
     match notice.reason {
         NoticeReason::First => state(notice),
         NoticeReason::Escalated => titled(&format!("ESCALATED to {worst}: "), notice, ""),
-        NoticeReason::NewAlerts => titled(&format!("{worst}, {live} alerts now: "), notice, ""),
+        NoticeReason::NewAlerts => {
+            let open = notice.alerts.iter().filter(|alert| is_live(alert)).count();
+            titled(&format!("{worst}, {open} alerts now: "), notice, "")
+        }
         NoticeReason::Reminder if live > 0 => {
             titled(&format!("STILL {worst}: "), notice, &format!(", for {}", age(notice)))
         }
         NoticeReason::Resolved if live > 0 => {
-            let ended = notice.alerts.len() - live;
-            let of = notice.alerts.len();
+            let ended = of - live;
             titled(&format!("{ended} of {of} ENDED, still {worst}: "), notice, "")
         }
         NoticeReason::Reminder | NoticeReason::Resolved => state(notice),
@@ -177,12 +180,16 @@ fn state(notice: &Notice) -> String {
 }
 
 /// `prefix`, the first alert's summary clipped so that `tail` stays readable,
-/// and how many more there are.
+/// and how many more there are, those apart that the message is not about.
 fn titled(prefix: &str, notice: &Notice, tail: &str) -> String {
     let summary = notice.alerts.first().map_or("", |alert| alert.summary.as_str());
-    let others = match notice.alerts.len() {
-        0 | 1 => String::new(),
-        many => format!(" (+{} more)", many - 1),
+    let others = notice.alerts.iter().skip(1);
+    let held_back = others.clone().filter(|alert| alert.is_held_back()).count();
+    let others = match (others.count() - held_back, held_back) {
+        (0, 0) => String::new(),
+        (more, 0) => format!(" (+{more} more)"),
+        (0, held_back) => format!(" (+{held_back} held back)"),
+        (more, held_back) => format!(" (+{more} more, {held_back} held back)"),
     };
     let fixed = prefix.chars().count() + tail.chars().count() + others.chars().count();
     format!("{prefix}{}{tail}{others}", clean(summary, HEADLINE.saturating_sub(fixed).max(20)))
@@ -201,8 +208,11 @@ fn entry(notice: &Notice, alert: &AlertFacts, zone: &Zone) -> Entry {
             .filter(|_| !is_cured)
             .map(|cause| clean(&cause.advice, 400))
             .filter(|advice| !advice.is_empty()),
-        notes: in_a_row(notice, alert, zone)
-            .into_iter()
+        notes: alert
+            .held_back
+            .iter()
+            .map(|why| clean(why, 300))
+            .chain(in_a_row(notice, alert, zone))
             .chain(alert.notes.iter().take(5).map(|note| clean(note, 300)))
             .collect(),
         examples: examples.map(|sample| sample::example(sample, zone)).collect(),
@@ -293,7 +303,8 @@ fn footer(notice: &Notice, zone: &Zone) -> String {
 
 /// How long the oldest open alert has been going on.
 fn age(notice: &Notice) -> String {
-    let open = notice.alerts.iter().filter(|alert| is_live(alert)).map(|alert| alert.began_at);
+    let open = notice.alerts.iter().filter(|alert| is_live(alert) && !alert.is_held_back());
+    let open = open.map(|alert| alert.began_at);
     span(notice.created_at.since(open.min().unwrap_or(notice.created_at)))
 }
 
@@ -306,9 +317,11 @@ fn is_live(alert: &AlertFacts) -> bool {
     }
 }
 
-/// The highest severity among those that fire; of the others where none does.
+/// The highest severity among those that the message is about and that fire; of the others
+/// where none does.
 fn worst(alerts: &[AlertFacts]) -> &'static str {
-    let firing = alerts.iter().filter(|alert| alert.status == AlertStatus::Firing);
+    let told = alerts.iter().filter(|alert| !alert.is_held_back());
+    let firing = told.filter(|alert| alert.status == AlertStatus::Firing);
     let highest = firing.map(|alert| alert.severity).max();
     let highest = highest.or_else(|| alerts.iter().map(|alert| alert.severity).max());
     severity_word(highest.unwrap_or(Severity::Info))
@@ -323,6 +336,9 @@ fn severity_word(severity: Severity) -> &'static str {
 }
 
 fn badge(alert: &AlertFacts) -> &'static str {
+    if alert.is_held_back() {
+        return "HELD BACK";
+    }
     match alert.status {
         AlertStatus::Firing => severity_word(alert.severity),
         AlertStatus::Quiet => "QUIET",
@@ -333,6 +349,9 @@ fn badge(alert: &AlertFacts) -> &'static str {
 }
 
 fn tone(alert: &AlertFacts) -> Tone {
+    if alert.is_held_back() {
+        return Tone::Unproven;
+    }
     match (alert.status, alert.severity) {
         (AlertStatus::Firing, Severity::Critical) => Tone::Critical,
         (AlertStatus::Firing, Severity::Warning) => Tone::Warning,

@@ -36,7 +36,7 @@ pub struct Notice {
     /// Since when its receiver should have heard of something in it, where that could
     /// not be delivered for a while.
     pub late_since: Option<Timestamp>,
-    /// Every alert of the batch as it stood then: firing ones first, worst first.
+    /// Every alert of the batch as it stood then, [`in_reading_order`].
     pub alerts: Vec<AlertFacts>,
 }
 
@@ -103,6 +103,15 @@ pub struct AlertFacts {
     /// Sentences that the reader needs: detected late, deactivation, no proof.
     pub notes: Vec<String>,
     pub runbook: Option<String>,
+    /// Why no message goes out for it now, where one that goes out for others lists it.
+    pub held_back: Option<String>,
+}
+
+impl AlertFacts {
+    /// Whether the message is not about it.
+    pub fn is_held_back(&self) -> bool {
+        self.held_back.is_some()
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -142,10 +151,12 @@ impl AlertStatus {
     }
 }
 
-/// Puts alerts in the order of a message: firing ones first, worst first, oldest first.
+/// Puts alerts in the order of a message: what it is about first, and of that what fires,
+/// worst first, oldest first.
 pub fn in_reading_order(alerts: &mut [AlertFacts]) {
     alerts.sort_by_key(|alert| {
-        (alert.status.is_over(), std::cmp::Reverse(alert.severity), alert.fired_at)
+        let AlertFacts { status, severity, fired_at, .. } = alert;
+        (alert.is_held_back(), status.is_over(), std::cmp::Reverse(*severity), *fired_at)
     });
 }
 

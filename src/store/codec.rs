@@ -10,7 +10,7 @@ use serde::de::DeserializeOwned;
 use super::StoreError;
 
 /// Rises when what is written can no longer be read by the version before.
-const VERSION: u8 = 5;
+const VERSION: u8 = 6;
 
 /// A text block never unpacks to more: its rows were limited when they came in.
 const LARGEST_UNPACKED: u64 = 64 << 20;

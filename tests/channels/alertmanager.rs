@@ -52,6 +52,16 @@ fn shown<'a>(
 }
 
 #[test]
+fn what_is_held_back_stands_there_as_it_was_told() {
+    let firing = notice(now(), Severity::Warning, AlertStatus::Firing);
+    let told = after(&[], &firing);
+    let mut later =
+        notice(now() + Duration::from_secs(300), Severity::Warning, AlertStatus::Firing);
+    later.alerts[0].held_back = Some("Silenced.".to_owned());
+    assert_eq!(after(&told, &later), told);
+}
+
+#[test]
 fn an_escalation_ends_the_old_severity_and_fires_the_new_one() {
     let at = |minute: i64| Timestamp(notices::BEGAN.0 + minute * 60);
     let warning = notice(at(0), Severity::Warning, AlertStatus::Firing);

@@ -1,9 +1,10 @@
 //! The text of messages: what a person woken at night reads.
 
-use postwatch::channel::render::{self, blocks, html, own_words, plain};
+use postwatch::channel::render::{self, Tone, blocks, html, own_words, plain};
 use postwatch::domain::notify::wording::Wording;
 use postwatch::domain::notify::{AlertFacts, AlertStatus, Notice, NoticeReason};
 use postwatch::domain::policy::DeactivationCounts;
+use postwatch::domain::rules::Severity;
 use postwatch::domain::time::Timestamp;
 use postwatch::domain::window::in_a_row::{InARow, Stand};
 use postwatch::domain::window::streak::Bounds;
@@ -52,6 +53,44 @@ fn the_first_line_does_alone() {
         Resolved,
         vec![with(AlertStatus::Removed { resolved_at: ENDED })],
         &format!("REMOVED: {what}: no longer watched"),
+    );
+}
+
+#[test]
+fn what_is_held_back_is_listed_and_not_what_the_message_is_about() {
+    let silenced = || AlertFacts {
+        summary: "Other (8) fails".to_owned(),
+        held_back: Some("Silenced: while that lasts, …".to_owned()),
+        ..notices::failing()
+    };
+    let warning = || AlertFacts { severity: Severity::Warning, ..notices::failing() };
+    let cured = || with(AlertStatus::Resolved { resolved_at: ENDED });
+    let what = "Acme Media (7): trk.acme.example fails 83 % of postbacks (tls)";
+    let check = |reason, alerts: Vec<AlertFacts>, tone, expected: &str| {
+        let letter = render::compose(&notices::notice(reason, alerts), &page());
+        assert_eq!((letter.tone, letter.headline.as_str()), (tone, expected));
+        let text = plain::text(&letter);
+        assert!(text.contains("HELD BACK") && text.contains("Silenced: while"), "{text}");
+    };
+    use NoticeReason::{Reminder, Resolved};
+    check(
+        Reminder,
+        vec![warning(), silenced()],
+        Tone::Warning,
+        &format!("STILL WARNING: {what}, for 8 min (+1 held back)"),
+    );
+    // Nothing that is not cured looks cured.
+    check(
+        Resolved,
+        vec![cured(), silenced()],
+        Tone::Unproven,
+        &format!("RESOLVED: {what}, after 25 min (+1 held back)"),
+    );
+    check(
+        Resolved,
+        vec![warning(), cured(), silenced()],
+        Tone::Warning,
+        &format!("1 of 2 ENDED, still WARNING: {what} (+1 more, 1 held back)"),
     );
 }
 

@@ -41,6 +41,21 @@ fn what_waits_for_a_failing_channel_becomes_the_newest_state_of_its_batch() {
 }
 
 #[test]
+fn what_has_not_arrived_is_not_held_back_by_a_silence_of_later() {
+    let mut world = world();
+    world.failing = vec!["ops".into()];
+    world.fail_of(1);
+    world.pass(120);
+    world.silence("s", &["affiliate=1"], 0, HOUR);
+    world.fail_of(2);
+    world.pass(600);
+    world.failing.clear();
+    world.pass(900);
+    let arrived = world.arrived();
+    assert_eq!(arrived[..1], ["ops: first [failing quiet, failing critical]"]);
+}
+
+#[test]
 fn an_incident_that_ended_while_its_channel_was_dead_is_told_once_and_as_over() {
     let mut world = world();
     world.failing = vec!["ops".into()];

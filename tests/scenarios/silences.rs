@@ -40,7 +40,7 @@ fn id(name: &str) -> SilenceId {
 
 impl World {
     /// From `starts_in` until `ends_in` from now.
-    fn silence(&mut self, name: &str, texts: &[&str], starts_in: i64, ends_in: i64) {
+    pub fn silence(&mut self, name: &str, texts: &[&str], starts_in: i64, ends_in: i64) {
         let draft = draft(texts, self.now + starts_in, self.now + ends_in);
         self.turn(News::Silence { wish: &Wish::Put { draft, of: None, fresh: id(name) } });
         assert!(self.state.silences.contains_key(&id(name)), "it was taken");
@@ -92,6 +92,53 @@ fn who_was_told_hears_the_end_and_neither_reminder_nor_escalation_before() {
     world.cure_of(7);
     world.pass(900);
     assert_eq!(world.told()[1..], ["ops: resolved [partner resolved]"]);
+}
+
+#[test]
+fn a_message_for_others_lists_what_is_silenced_and_is_not_about_it() {
+    let mut policy = partners();
+    policy.routes[0].timing.remind_every = seconds(HOUR);
+    policy.rules[0].levels[0].severity = Severity::Warning;
+    policy.rules[0].levels.push(Level {
+        severity: Severity::Critical,
+        conditions: vec![at_least(Measure::Failures, 8.0)],
+    });
+    let mut world = World::calm(policy);
+    world.fail_of(7);
+    world.pass(120);
+    world.silence("s", &["affiliate=7"], 0, 2 * HOUR);
+    world.fail_of(8);
+    world.pass(600);
+    for _ in 0..3 {
+        world.fail_of(7);
+        world.pass(10);
+    }
+    for _ in 0..30 {
+        world.fail(&format!("8-{}", world.now)).affiliate = 8;
+        world.pass(120);
+    }
+    world.cure_of(8);
+    world.pass(900);
+    assert_eq!(
+        world.told(),
+        [
+            "ops: first [partner warning]",
+            "ops: new_alerts [partner warning, partner held back warning]",
+            "ops: reminder [partner warning, partner held back warning]",
+            "ops: resolved [partner resolved, partner held back warning]",
+        ]
+    );
+    let why = world.notices[3].alerts[1].held_back.as_deref().unwrap_or_default();
+    assert!(why.starts_with("Silenced"), "{why}");
+    // Its escalation is news once the silence is over.
+    world.fail_of(7);
+    for _ in 0..5 {
+        world.fail_of(7);
+        world.pass(60);
+    }
+    world.expire("s");
+    world.pass(60);
+    assert_eq!(world.told()[4..], ["ops: escalated [partner critical]"]);
 }
 
 #[test]

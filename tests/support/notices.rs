@@ -118,6 +118,7 @@ pub fn failing() -> AlertFacts {
         samples: (0..3).map(sample).collect(),
         notes: vec!["Postback 1201 fails 7 deliveries in a row: after 10 the network switches it off.".to_owned()],
         runbook: Some("https://wiki.example.com/postbacks#tls".to_owned()),
+        held_back: None,
     }
 }
 

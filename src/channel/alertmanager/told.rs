@@ -48,7 +48,8 @@ pub fn before(thread: Option<&Thread>) -> &[Told] {
 /// What stands once `notice` is told to who was told `before` by the same batch.
 pub fn after(before: &[Told], notice: &Notice) -> Vec<Told> {
     let told_at = notice.created_at;
-    let alerts = notice.alerts.iter();
+    // What is held back stands there as it was told.
+    let alerts = notice.alerts.iter().filter(|alert| !alert.is_held_back());
     let mut told: Vec<Told> = alerts
         .map(|alert| Told { id: alert.id, alert: labelled(notice, alert), told_at })
         .collect();

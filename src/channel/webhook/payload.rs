@@ -68,18 +68,20 @@ pub fn json(notice: &Notice, link: &Link) -> String {
     serde_json::to_string(&payload).expect("names and texts are always JSON")
 }
 
-/// Each alert as it stands last: a program that reads one fingerprint both as firing and as
-/// over may take it for over. What fires comes before what ended.
+/// Each alert that the message is about, as it stands last: a program that reads one
+/// fingerprint both as firing and as over may take it for over. What fires comes before what
+/// ended; what is held back Alertmanager leaves out as well.
 fn each_once(alerts: &[AlertFacts]) -> Vec<&AlertFacts> {
+    let told = || alerts.iter().filter(|alert| !alert.is_held_back());
     let mut last: HashMap<Identity, &AlertFacts> = HashMap::new();
-    for alert in alerts {
+    for alert in told() {
         let known = last.entry(alert.id).or_insert(alert);
         if (!alert.status.is_over(), alert.fired_at) > (!known.status.is_over(), known.fired_at) {
             *known = alert;
         }
     }
     let is_last = |alert: &&AlertFacts| std::ptr::eq(last[&alert.id], *alert);
-    alerts.iter().filter(is_last).collect()
+    told().filter(is_last).collect()
 }
 
 fn item(notice: &Notice, alert: &AlertFacts, link: &Link) -> Item {

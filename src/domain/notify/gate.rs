@@ -30,6 +30,18 @@ pub enum Gate {
     },
 }
 
+impl Gate {
+    /// What it does to an alert that was told before, for whoever was told.
+    pub fn sentence(&self) -> String {
+        let gate = match self {
+            Gate::Inhibited { by } => format!("Explained by an alert of `{}`", by.rule),
+            Gate::Silenced { .. } => "Silenced".to_owned(),
+            Gate::Muted { by } => format!("Muted by `{by}`"),
+        };
+        format!("{gate}: while that lasts, no message goes out for it but its end.")
+    }
+}
+
 /// Every gate at one moment. Made once for all alerts: who inhibits is looked up
 /// once at most.
 pub struct Gates<'a> {
@@ -56,6 +68,10 @@ impl<'a> Gates<'a> {
             inhibitors: vec![OnceCell::new(); policy.inhibitions.len()],
             silences: silences.iter().filter(|(_, silence)| silence.is_active(now)).collect(),
         }
+    }
+
+    pub fn now(&self) -> Timestamp {
+        self.now
     }
 
     /// The first gate that is closed to the alert.

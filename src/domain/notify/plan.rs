@@ -189,7 +189,7 @@ pub fn plan(
         let members =
             members_told_now(&gates, batch, |key| alerts.get(key).filter(|_| !waits(key)));
         if let Some(reason) = reason_to_notify(now, &gates, batch, &members) {
-            let notice = write_notice(now, policy, key, batch, reason, members);
+            let notice = write_notice(policy, &gates, key, batch, reason, members);
             notices.push((batch.opened_at, (notice, batch.fallback.clone())));
             touched.insert(key.clone());
         }
@@ -244,16 +244,26 @@ fn is_ended(alert: &Alert) -> bool {
 }
 
 fn write_notice(
-    now: Timestamp,
     policy: &Policy,
+    gates: &Gates<'_>,
     key: &BatchKey,
     batch: &mut Batch,
     reason: NoticeReason,
     members: Vec<Member<'_>>,
 ) -> Notice {
+    let now = gates.now();
+    let zone = policy.zone(&batch.timing.timezone);
     let mut facts: Vec<AlertFacts> = Vec::new();
-    for Member { alert, told } in members {
-        facts.extend(alert_facts(policy, alert, &policy.zone(&batch.timing.timezone)));
+    for member in members {
+        let Member { alert, told } = member;
+        let told_now = alert_facts(policy, alert, &zone);
+        if let Some((known, gate)) = member.held_back(gates) {
+            // As its reader knows it: an escalation is told once the gate is open.
+            let held_back = Some(gate.sentence());
+            facts.extend(told_now.map(|facts| AlertFacts { severity: known, held_back, ..facts }));
+            continue;
+        }
+        facts.extend(told_now);
         let told = match alert.severity() {
             Some(_) if is_ended(alert) => Told::Ended,
             Some(severity) => Told::Firing(severity),
@@ -325,6 +335,7 @@ pub fn alert_facts(policy: &Policy, alert: &Alert, zone: &TimeZone) -> Option<Al
         samples: story.samples,
         notes,
         runbook: rule.and_then(|rule| rule.runbook.clone()),
+        held_back: None,
     })
 }
 

@@ -45,6 +45,7 @@ fn alert(now: Timestamp) -> AlertFacts {
         samples: vec![sample(now)],
         notes: vec!["This is a test message: no delivery failed, and there is nothing to do.".to_owned()],
         runbook: Some("https://wiki.example.com/postbacks".to_owned()),
+        held_back: None,
     }
 }
 

@@ -112,11 +112,13 @@ fn alert_of(alert: &AlertFacts) -> BTreeMap<&'static str, Value> {
         ("advice", Value::from(cause.map(|cause| cause.advice.clone()).unwrap_or_default())),
         ("notes", Value::from(alert.notes.clone())),
         ("runbook", Value::from(alert.runbook.clone().unwrap_or_default())),
+        ("held_back", Value::from(alert.held_back.clone().unwrap_or_default())),
     ])
 }
 
 fn worst(alerts: &[AlertFacts]) -> Severity {
-    alerts.iter().map(|alert| alert.severity).max().unwrap_or(Severity::Info)
+    let told = alerts.iter().filter(|alert| !alert.is_held_back());
+    told.map(|alert| alert.severity).max().unwrap_or(Severity::Info)
 }
 
 fn status(status: AlertStatus) -> &'static str {

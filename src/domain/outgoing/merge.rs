@@ -141,6 +141,11 @@ fn merged_alerts(parts: Vec<Vec<AlertFacts>>) -> Vec<AlertFacts> {
     let mut alerts: Vec<AlertFacts> = Vec::new();
     for alert in parts.into_iter().flatten() {
         let known = told.entry(alert.id).or_default();
+        if known.first() == Some(&alert.fired_at) && !alert.is_held_back() {
+            // What went out for it has not arrived: this message is about it.
+            let same = alerts.iter_mut().filter(|one| one.id == alert.id);
+            same.for_each(|one| one.held_back = None);
+        }
         let is_earlier = alert.status.is_over() && !known.contains(&alert.fired_at);
         if known.is_empty() || is_earlier && known.len() < MOST_OF_ONE {
             known.push(alert.fired_at);

@@ -91,7 +91,10 @@ pub fn told(notice: &Notice) -> String {
     let alerts: Vec<String> = notice
         .alerts
         .iter()
-        .map(|alert| format!("{} {}", alert.rule, status_word(alert.status, alert.severity)))
+        .map(|alert| match alert.is_held_back() {
+            true => format!("{} held back {}", alert.rule, alert.severity),
+            false => format!("{} {}", alert.rule, status_word(alert.status, alert.severity)),
+        })
         .collect();
     format!("{}: {} [{}]", notice.receiver, notice.reason.as_str(), alerts.join(", "))
 }

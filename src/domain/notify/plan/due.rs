@@ -3,7 +3,8 @@
 use super::{Batch, Told, is_ended};
 use crate::domain::alert::{Alert, AlertKey, Status};
 use crate::domain::notify::NoticeReason;
-use crate::domain::notify::gate::Gates;
+use crate::domain::notify::gate::{Gate, Gates};
+use crate::domain::rules::Severity;
 use crate::domain::time::Timestamp;
 
 /// An alert of a batch that may be told now.
@@ -17,6 +18,17 @@ impl Member<'_> {
     /// To be asked last: every other answer is had for less.
     fn is_hushed(&self, gates: &Gates<'_>) -> bool {
         gates.closed_to(self.alert).is_some()
+    }
+
+    /// As what it was told, and the gate that is closed to it since, while it lasts: a
+    /// message that goes out for others only lists it.
+    pub fn held_back(&self, gates: &Gates<'_>) -> Option<(Severity, Gate)> {
+        match self.told {
+            Told::Firing(known) if !is_ended(self.alert) => {
+                gates.closed_to(self.alert).map(|gate| (known, gate))
+            }
+            Told::Firing(_) | Told::Nothing | Told::Inhibited | Told::Ended => None,
+        }
     }
 }
 
