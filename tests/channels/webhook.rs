@@ -37,18 +37,22 @@ fn the_payload_is_alertmanagers_version_4() {
     let alerts = vec![notices::failing()];
     let notice = notices::notice(NoticeReason::First, alerts);
     let labels = json!({
-        "alertname": "partner-endpoint-failing", "severity": "critical", "source": "acme",
-        "affiliate": "7", "host": "trk.acme.example", "team": "partners",
+        "rule": "partner-endpoint-failing", "alertname": "partner-endpoint-failing",
+        "severity": "critical", "source": "acme", "affiliate": "7", "host": "trk.acme.example", "team": "partners",
     });
     let payload = told(&notice);
     let annotations = &payload["alerts"][0]["annotations"];
     let expected = json!({
         "version": "4",
-        "groupKey": "{}:{alertname=\"partner-endpoint-failing\", source=\"acme\"}",
+        "groupKey": "{}:{alertname=\"partner-endpoint-failing\", \
+                     rule=\"partner-endpoint-failing\", source=\"acme\"}",
         "truncatedAlerts": 0,
         "status": "firing",
         "receiver": "on-call",
-        "groupLabels": { "alertname": "partner-endpoint-failing", "source": "acme" },
+        "groupLabels": {
+            "alertname": "partner-endpoint-failing", "rule": "partner-endpoint-failing",
+            "source": "acme",
+        },
         "commonLabels": labels,
         "commonAnnotations": annotations,
         "externalURL": "http://127.0.0.1:9467/",
@@ -166,6 +170,20 @@ fn an_alert_that_ended_and_fired_anew_stands_in_a_payload_once_and_as_firing() {
     later.status = AlertStatus::Resolved { resolved_at: Timestamp(BEGAN.0 + 180) };
     let last = vec!["\"resolved\" \"2026-03-01T02:15:00Z\"".to_owned()];
     assert_eq!(shown(&[&ended, &later]), (json!(0), last));
+}
+
+/// A program that pages for what fires would page for what somebody silenced.
+#[test]
+fn what_is_held_back_is_left_out_as_alertmanager_leaves_it_out() {
+    let held_back = Some("Silenced.".to_owned());
+    let silenced = AlertFacts { id: Identity(1), held_back, ..notices::failing() };
+    let resolved_at = Timestamp(BEGAN.0 + 600);
+    let mut ended = AlertFacts { severity: Severity::Warning, ..notices::failing() };
+    ended.status = AlertStatus::Resolved { resolved_at };
+    let payload = told(&notices::notice(NoticeReason::Resolved, vec![ended, silenced]));
+    assert_eq!(payload["status"], "resolved");
+    assert_eq!(payload["alerts"].as_array().map(Vec::len), Some(1), "{payload}");
+    assert_eq!(payload["alerts"][0]["labels"]["severity"], "warning");
 }
 
 #[test]

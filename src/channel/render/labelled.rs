@@ -21,7 +21,7 @@ const VALUE: usize = 500;
 /// One alert. Names are those that Prometheus allows; every value is clean.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Labelled {
-    /// The alert's own, `alertname` (its rule) and `severity`.
+    /// The alert's own, `rule`, `alertname` (the same) and `severity`.
     pub labels: Pairs,
     /// `summary`, `description` and, where there is one, `runbook_url`.
     pub annotations: Pairs,
@@ -44,10 +44,14 @@ pub fn labelled(notice: &Notice, alert: &AlertFacts) -> Labelled {
     }
 }
 
-/// Labels by Prometheus' names: a rule is an `alertname`, and an empty label is none.
+/// Labels by Prometheus' names: a rule is an `alertname` too, and an empty label is none.
 pub fn pairs<'a>(labels: impl Iterator<Item = (&'a str, &'a str)>) -> Pairs {
     let named = labels.map(|(name, value)| (label_name(name), clean(value, VALUE)));
-    named.filter(|(_, value)| !value.is_empty()).collect()
+    let mut pairs: Pairs = named.filter(|(_, value)| !value.is_empty()).collect();
+    if let Some(rule) = pairs.get("rule").cloned() {
+        pairs.insert("alertname".to_owned(), rule);
+    }
+    pairs
 }
 
 /// What all have in common.
@@ -101,9 +105,6 @@ fn description(entry: &Entry) -> String {
 /// `[a-zA-Z_][a-zA-Z0-9_]*`: Alertmanager refuses a whole request for one name
 /// that is none.
 fn label_name(name: &str) -> String {
-    if name == "rule" {
-        return "alertname".to_owned();
-    }
     let named = |c: char| if c.is_ascii_alphanumeric() { c } else { '_' };
     let name: String = name.chars().take(80).map(named).collect();
     match name.chars().next() {
