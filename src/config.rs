@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::domain::notify::wording::Wording;
-use crate::domain::policy::{Policy, SourcePolicy};
+use crate::domain::policy::{Policy, RETAIN, SourcePolicy};
 
 mod access;
 mod comparison;
@@ -55,11 +55,12 @@ const FILE: Shape = Shape {
         "mute",
         "heartbeat",
         "metrics",
+        "retain",
         "auth_token",
         "auth_token_file",
         "protect_metrics",
     ],
-    later: &["store", "retain"],
+    later: &["store"],
 };
 
 const METRICS: Shape = Shape { what: "`metrics`", known: &["max_series"], later: &[] };
@@ -289,6 +290,7 @@ fn decode(d: &mut Decoder<'_>, root: &Fields<'_>, text: &str) -> Config {
         mutes,
         zones,
         max_series,
+        retain: retain(d, root),
     };
     Config { policy, sources, receivers, heartbeat, access, hash: hash(text) }
 }
@@ -300,9 +302,15 @@ fn evaluate_every(d: &mut Decoder<'_>, root: &Fields<'_>) -> Duration {
         .unwrap_or(Duration::from_secs(10))
 }
 
+/// At least the look-back is kept, whatever is written here.
+fn retain(d: &mut Decoder<'_>, root: &Fields<'_>) -> Duration {
+    let entry = root.get("retain");
+    entry.and_then(|entry| d.duration(entry, Duration::from_secs(3600))).unwrap_or(RETAIN)
+}
+
 fn max_series(d: &mut Decoder<'_>, root: &Fields<'_>) -> Option<usize> {
     let fields = d.map(root.get("metrics")?, &METRICS)?;
-    let most = d.whole(fields.get("max_series")?, 100, 1_000_000)?;
+    let most = d.whole(fields.get("max_series")?, 1, 1_000_000)?;
     usize::try_from(most).ok()
 }
 

@@ -22,6 +22,8 @@ pub fn parse_duration(text: &str) -> Result<Duration, (String, String)> {
         "m" => 60,
         "h" => 3600,
         "d" => 86_400,
+        // Nothing is nothing in every unit.
+        "" if number.bytes().all(|digit| digit == b'0') => 0,
         "" => {
             let number = shorten(number);
             return Err(("has no unit".into(), format!("write `{number}s` or `{number}m`")));
@@ -71,6 +73,7 @@ mod tests {
         check("120m", "2h");
         check("72h", "3d");
         check("0s", "0s");
+        check("0", "0s");
         check("5", "has no unit; write `5s` or `5m`");
         check("", "is no duration; write a duration, as in `10s`, `5m`, `2h`, `3d`");
         check("-5s", "is no duration; write a duration, as in `10s`, `5m`, `2h`, `3d`");

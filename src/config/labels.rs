@@ -68,7 +68,13 @@ pub fn globs(d: &mut Decoder<'_>, entry: Entry<'_>, values: &[String]) -> Vec<Gl
                 None => names::suggest(&glob.0, &known),
             };
             let message = format!("`{}` fits no {} that there is", d.show(item), entry.name);
-            d.wrong(item.at, message, hint);
+            // What means a rule may stay when the rule goes, or be there before it.
+            if entry.name == "rule" {
+                d.warn(item.at, message, hint);
+                found.push(glob);
+            } else {
+                d.wrong(item.at, message, hint);
+            }
         } else {
             found.push(glob);
         }

@@ -27,6 +27,7 @@ pub fn schema() -> Value {
             ("mute", one_or_many(reference("mute"))),
             ("heartbeat", heartbeat()),
             ("metrics", metrics()),
+            ("retain", duration("Deliveries that failed are kept this long; default 30d")),
             ("auth_token", text("The page and the API ask for it; 16 characters or more")),
             ("auth_token_file", text("A file that holds the token")),
             (
@@ -91,10 +92,10 @@ fn or_variable(of: Value) -> Value {
 }
 
 fn duration(description: &str) -> Value {
+    let pattern = "^\\s*([0-9]+\\s*[smhd]|0+|\\$\\{[A-Za-z_][A-Za-z0-9_]*\\})\\s*$";
     json!({
-        "type": "string",
         "description": description,
-        "pattern": "^\\s*([0-9]+\\s*[smhd]|\\$\\{[A-Za-z_][A-Za-z0-9_]*\\})\\s*$",
+        "anyOf": [{ "type": "string", "pattern": pattern }, { "const": 0 }],
     })
 }
 
@@ -304,7 +305,7 @@ fn heartbeat() -> Value {
 fn metrics() -> Value {
     let most = json!({
         "description": "Series of offers, affiliates, hosts and postbacks; what is new beyond goes to `other`; default 20000",
-        "type": "integer", "minimum": 100, "maximum": 1_000_000,
+        "type": "integer", "minimum": 1, "maximum": 1_000_000,
     });
     object(&METRICS, &[], &[("max_series", most)])
 }

@@ -99,7 +99,9 @@ receivers:
 routes:
   - { match: { severity: critical, team: part* }, to: on-call, fallback: [partners], min_gap: 1m }
   - { to: [partners] }
-notify: { batch_by: [source, rule], batch_wait: 30s, min_gap: 5m, remind_every: 4h, timezone: Europe/Berlin }
+notify: { batch_by: [source, rule], batch_wait: 0, min_gap: 5m, remind_every: 4h, timezone: Europe/Berlin }
+metrics: { max_series: 10 }
+retain: 90d
 "##;
 
 #[test]
@@ -133,6 +135,7 @@ fn the_example_is_understood_to_the_last_key() {
     assert_eq!(config.policy.routes[0].to, ["on-call"]);
     let ChannelConfig::Slack { api_url, .. } = &config.receivers[0].channel else { panic!() };
     assert_eq!(api_url.as_deref(), Some("http://127.0.0.1:9/api"));
+    assert_eq!((config.policy.max_series, config.policy.retain.as_secs()), (Some(10), 90 * 86_400));
     let shown = format!("{config:?}");
     assert!(!shown.contains("-secret"), "{shown}");
 }
@@ -182,9 +185,9 @@ fn what_yaml_allows_and_we_do_not() {
 #[test]
 fn what_is_not_built_yet_is_refused() {
     check(
-        "sources: [{ name: a, api_key: k }]\nretain: 5d\nreceivers:\n  - { name: h, teams: {} }\n",
+        "sources: [{ name: a, api_key: k }]\nstore: {}\nreceivers:\n  - { name: h, teams: {} }\n",
         [
-            "2:1: `retain` is not available in this version yet; remove it",
+            "2:1: `store` is not available in this version yet; remove it",
             "4:16: receiver \"h\": `teams` is not available in this version yet; remove it",
         ],
     );

@@ -22,9 +22,6 @@ const SNAPSHOT_EVERY: Duration = Duration::from_secs(15 * 60);
 /// The first one comes sooner: a new store has none.
 const FIRST_SNAPSHOT_AFTER: Duration = Duration::from_secs(10);
 
-/// Deliveries that failed are kept this long.
-const RETAIN: Duration = Duration::from_secs(30 * 24 * 3600);
-
 /// When what was last done.
 pub(super) struct House {
     /// A commit's number.
@@ -58,7 +55,8 @@ impl<S: Store + 'static> Keeper<S> {
         }
         if self.is_loaded && is_due(self.house.pruned_at, PRUNE_EVERY, now) {
             self.house.pruned_at = now;
-            let prune = |store: &mut S, span| store.prune(RETAIN.max(span));
+            let retain = self.policy.retain;
+            let prune = |store: &mut S, span| store.prune(retain.max(span));
             self.keep_house("old deliveries cannot be dropped", prune);
         }
         if self.is_loaded && is_due(self.house.snapshot_at, SNAPSHOT_EVERY, now) {

@@ -47,14 +47,14 @@ fn what_holds_messages_back_is_checked() {
     check(
         "sources: [{ name: a, api_key: k }]
 inhibit:
-  - { if: { rule: source-blin }, mute: { severity: warning }, equal: [sauce] }
+  - { if: { rule: source-blind }, mute: { severity: warnin }, equal: [sauce] }
   - { if: { rule: source-blind } }
 mute:
   - { name: m, days: [sat, sunday], times: \"8:00-24:00\", timezone: Mars }
   - { name: m }
 ",
         [
-            "3:19: inhibition 1: `source-blin` fits no rule that there is; did you mean `source-blind`?",
+            "3:53: inhibition 1: `warnin` fits no severity that there is; did you mean `warning`?",
             "3:71: inhibition 1: `equal`: no alert has a label `sauce`; write one of `rule`, `severity`, `source`, `offer`, `affiliate`, `postback`, `host`, `event`, `delivery_method`, `postback_level`, `postback_type` or `reason`",
             "4:5: inhibition 2: `mute` is missing; write `mute: { severity: warning }`",
             "6:28: mute \"m\": `days` knows no `sunday`; write one of `mon`, `tue`, `wed`, `thu`, `fri`, `sat` or `sun`",
@@ -62,6 +62,22 @@ mute:
             "6:68: mute \"m\": `timezone: Mars` is no time zone; write its IANA name, as in `Europe/Berlin` or `UTC`",
             "7:5: mute \"m\": the mute would last for ever; write `days: [sat, sun]` or `times: \"22:00-06:00\"`",
             "7:13: mute \"m\": another mute has this name; give it another name",
+        ],
+    );
+}
+
+#[test]
+fn a_rule_that_is_not_there_is_named_and_stops_nothing() {
+    let text = "sources: [{ name: a, api_key: k }]
+inhibit: [{ if: { rule: source-blin }, mute: { severity: warning } }]
+mute: [{ name: m, days: [sat], match: { rule: network-wide } }]
+";
+    check_warnings(
+        &format!("{text}{TOLD}"),
+        [
+            "1:1: there are no `rules`; only the built-in ones are watched",
+            "2:25: inhibition 1: `source-blin` fits no rule that there is; did you mean `source-blind`?",
+            "3:47: mute \"m\": `network-wide` fits no rule that there is; write one of `source-blind` or `postback-deactivated`",
         ],
     );
 }
