@@ -48,6 +48,14 @@ struct Posted {
     ts: Option<String>,
 }
 
+/// The same of `auth.test`, for the same reason: a token is good where it is called so.
+#[derive(Debug, serde::Deserialize)]
+struct Bot {
+    ok: bool,
+    user: Option<String>,
+    team: Option<String>,
+}
+
 impl Slack {
     /// Checks the options; nothing is asked over the network.
     pub fn new(options: SlackOptions) -> Result<Slack, String> {
@@ -101,10 +109,17 @@ impl Slack {
     /// Asks who the token belongs to.
     pub(super) async fn probe(&self) -> Result<String, SendError> {
         let session = self.client.open_session(&self.token);
-        let answer = session.auth_test().await;
-        let bot = answer.map_err(|error| refusal::explain(error, &self.channel))?;
+        let nothing = serde_json::json!({});
+        let asked = session.http_session_api.http_post::<_, Bot>("auth.test", &nothing, None);
+        let bot = match asked.await {
+            Ok(bot) if bot.ok => Ok(bot),
+            Ok(_) => Err(refusal::unnamed()),
+            Err(error) => Err(error),
+        };
+        let bot = bot.map_err(|error| refusal::explain(error, &self.channel))?;
         let name = bot.user.unwrap_or_else(|| "the bot".to_owned());
-        Ok(format!("the token is good: it posts as {name} in {}", bot.team))
+        let team = bot.team.map(|team| format!(" in {team}")).unwrap_or_default();
+        Ok(format!("the token is good: it posts as {name}{team}"))
     }
 
     async fn post_root(&self, notice: &Notice, letter: &Letter) -> Result<Sent, SendError> {
