@@ -1,5 +1,6 @@
 //! The command line: one file a subcommand.
 
+use std::io::{ErrorKind, Write as _};
 use std::num::NonZero;
 use std::process::ExitCode;
 
@@ -31,6 +32,15 @@ pub mod test;
 pub const WRONG_USAGE: u8 = 2;
 /// It cannot start: port taken, store locked or damaged, key refused.
 pub const CANNOT_START: u8 = 3;
+
+/// Prints what a command has found. Whoever reads it may have seen enough.
+fn print(text: &str) -> std::io::Result<()> {
+    let mut out = std::io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(error),
+        Ok(()) | Err(_) => Ok(()),
+    }
+}
 
 const FEWEST_WORKERS: usize = 4;
 

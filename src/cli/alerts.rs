@@ -3,13 +3,13 @@
 //! Exit codes: 0 it was answered, 2 wrong usage, 3 no postwatch answers there.
 
 use std::fmt::Write as _;
-use std::io::Write as _;
 use std::process::ExitCode;
 
 use reqwest::Method;
 
 use super::ask::{Answer, Failed, ServiceArgs};
 use super::paint::Paint;
+use super::print;
 use crate::domain::alert::shown::shown_duration;
 use crate::domain::explain::{AlertStanding, Stand, Standing};
 use crate::domain::rules::Severity;
@@ -49,7 +49,7 @@ pub async fn run(args: &AlertsArgs) -> anyhow::Result<ExitCode> {
         true => answer.json + "\n",
         false => text(&answer.read, Paint::stdout()),
     };
-    std::io::stdout().write_all(shown.as_bytes())?;
+    print(&shown)?;
     Ok(ExitCode::SUCCESS)
 }
 

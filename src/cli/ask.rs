@@ -1,5 +1,6 @@
 //! Asking the running service, and what is said where it does not answer.
 
+use std::fmt;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -76,13 +77,15 @@ impl ServiceArgs {
     ) -> Result<Answer<T>, Failed> {
         let json = self.body(method, path, query, body).await?;
         let read = read(if json.is_empty() { "null" } else { &json });
-        read.map(|read| Answer { read, json }).map_err(|error| {
-            let url = without_secrets(&self.url);
-            Failed::Silent(format!(
-                "what answers at {url} is no postwatch, or one of another version ({error}); \
-                 --url names another address"
-            ))
-        })
+        read.map(|read| Answer { read, json }).map_err(|error| self.answered_by_another(&error))
+    }
+
+    fn answered_by_another(&self, why: &dyn fmt::Display) -> Failed {
+        let url = without_secrets(&self.url);
+        Failed::Silent(format!(
+            "what answers at {url} is no postwatch, or one of another version ({why}); \
+             --url names another address"
+        ))
     }
 
     /// The body of a good answer.
@@ -127,11 +130,12 @@ impl ServiceArgs {
         if status == reqwest::StatusCode::UNAUTHORIZED {
             return Err(Failed::Refused { status: 401, why: self.which_token(token.is_some()) });
         }
-        let why = match serde_json::from_str(&body) {
-            Ok(Refusal::Problem { detail: why } | Refusal::Text(why)) => why,
-            Err(_) => body.trim().to_owned(),
-        };
-        Err(Failed::Refused { status: status.as_u16(), why })
+        Err(match serde_json::from_str(&body) {
+            Ok(Refusal::Problem { detail: why } | Refusal::Text(why)) => {
+                Failed::Refused { status: status.as_u16(), why }
+            }
+            Err(_) => self.answered_by_another(&status),
+        })
     }
 
     fn token(&self) -> Result<Option<String>, Failed> {

@@ -5,13 +5,13 @@
 //! refused by `--online`; 2 it cannot be read: the path on the command line is wrong.
 
 use std::fmt::Write as _;
-use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use serde_json::json;
 
 use super::paint::Paint;
+use super::print;
 use crate::config::{self, Config, ConfigError, Mistake, Report};
 
 /// Find every mistake of a rules file at once, and say what to write instead
@@ -63,7 +63,7 @@ pub type TryOnline<'a> = &'a dyn Fn(&Config) -> Vec<Trial>;
 /// Checks, and with `--online` asks `try_online` once the file is fine.
 pub fn run(args: &CheckArgs, try_online: TryOnline<'_>) -> anyhow::Result<ExitCode> {
     if args.schema {
-        writeln!(std::io::stdout(), "{:#}", config::schema())?;
+        print(&format!("{:#}\n", config::schema()))?;
         return Ok(ExitCode::SUCCESS);
     }
     let text = match config::read(&args.file) {
@@ -86,12 +86,12 @@ pub fn run(args: &CheckArgs, try_online: TryOnline<'_>) -> anyhow::Result<ExitCo
         shown += &summary(&file, config.as_ref(), &report);
         shown + &refused(&trials) + "\n"
     };
-    std::io::stdout().write_all(shown.as_bytes())?;
+    print(&shown)?;
     Ok(ExitCode::from(u8::from(!valid)))
 }
 
 fn unreadable(error: &ConfigError) -> anyhow::Result<ExitCode> {
-    writeln!(std::io::stderr(), "{error}")?;
+    eprintln!("{error}");
     Ok(ExitCode::from(2))
 }
 

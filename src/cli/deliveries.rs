@@ -2,12 +2,12 @@
 //!
 //! Exit codes: 0 it was answered, 2 wrong usage, 3 no postwatch answers there.
 
-use std::io::Write as _;
 use std::process::ExitCode;
 
 use reqwest::Method;
 
 use super::ask::{Answer, Failed, ServiceArgs, label, query};
+use super::print;
 use super::table::table;
 use crate::domain::search::{DeliveryFound, Found};
 
@@ -59,7 +59,7 @@ pub async fn run(args: &DeliveriesArgs) -> anyhow::Result<ExitCode> {
         Err(failed) => return Ok(failed.end("deliveries")),
     };
     let shown = if args.json { answer.json + "\n" } else { text(&answer.read) };
-    std::io::stdout().write_all(shown.as_bytes())?;
+    print(&shown)?;
     Ok(ExitCode::SUCCESS)
 }
 

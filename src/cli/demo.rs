@@ -11,6 +11,7 @@ use anyhow::Context;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
+use super::print;
 use super::run::everflow;
 use crate::channel::{Channel, Print};
 use crate::clock::Clock;
@@ -68,7 +69,7 @@ pub async fn run(args: DemoArgs) -> anyhow::Result<ExitCode> {
     let network = simulate::start(anywhere, scenario.clone(), clock).await?;
     let config = config(&network, &scenario.api_key)?;
     let listener = listen().await.context("no port of 127.0.0.1 is free")?;
-    introduce(&config, listener.local_addr()?);
+    print(&introduction(&config, listener.local_addr()?))?;
     let service = start(config, clock, listener)?;
     let view = service.view();
     let ending = async {
@@ -84,7 +85,7 @@ pub async fn run(args: DemoArgs) -> anyhow::Result<ExitCode> {
     }
     service.stop().await.ok();
     network.stop().await;
-    summarise(&view, clock);
+    print(&summary(&view, clock))?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -136,31 +137,34 @@ fn start(config: Config, clock: Clock, listener: TcpListener) -> anyhow::Result<
     Ok(Service::start(parts)?)
 }
 
-fn introduce(config: &Config, page: SocketAddr) {
-    println!("postwatch watches a simulated network: an hour in a minute.");
-    println!();
-    println!("  page      http://{page}/");
-    println!("  metrics   http://{page}/metrics");
-    println!("  rules     {} of the shipped rules.yaml", config.policy.rules.len());
-    println!();
-    println!(
-        "Each message stands here as it would be sent. Ctrl-C ends it; nothing is left behind."
-    );
-    println!();
+fn introduction(config: &Config, page: SocketAddr) -> String {
+    let rules = config.policy.rules.len();
+    format!(
+        "postwatch watches a simulated network: an hour in a minute.
+
+  page      http://{page}/
+  metrics   http://{page}/metrics
+  rules     {rules} of the shipped rules.yaml
+
+Each message stands here as it would be sent. Ctrl-C ends it; nothing is left behind.
+
+"
+    )
 }
 
-fn summarise(view: &View, clock: Clock) {
+fn summary(view: &View, clock: Clock) -> String {
     let state = view.state();
-    println!("The demo is over; its clock shows {}.", clock.now());
+    let mut text = format!("The demo is over; its clock shows {}.\n", clock.now());
     for (name, source) in &state.sources {
         let counters = &source.facts.counters;
         let ended = |how| counters.ended.get(&how).copied().unwrap_or_default();
-        println!(
-            "  {name}: {} deliveries, {} failed, {} of them recovered, {} still failing",
+        text += &format!(
+            "  {name}: {} deliveries, {} failed, {} of them recovered, {} still failing\n",
             counters.deliveries.values().sum::<u64>(),
             counters.failures.values().sum::<u64>(),
             ended(Ended::Recovered),
             source.facts.deliveries.open().count(),
         );
     }
+    text
 }

@@ -4,7 +4,6 @@
 //! Exit codes: 0 it is explained, 1 the rule, the group or the conversion is not known,
 //! 2 wrong usage, 3 no postwatch answers there.
 
-use std::io::Write as _;
 use std::process::ExitCode;
 
 use reqwest::Method;
@@ -12,6 +11,7 @@ use serde::de::DeserializeOwned;
 
 use super::ask::{Failed, ServiceArgs, label, query};
 use super::paint::Paint;
+use super::print;
 
 mod text;
 
@@ -62,7 +62,7 @@ pub async fn run(args: &ExplainArgs) -> anyhow::Result<ExitCode> {
     };
     match shown {
         Ok(shown) => {
-            std::io::stdout().write_all(shown.as_bytes())?;
+            print(&shown)?;
             Ok(ExitCode::SUCCESS)
         }
         Err(failed) => Ok(failed.end("explain")),

@@ -10,6 +10,7 @@ use reqwest::Method;
 use serde::Deserialize;
 
 use super::ask::{Failed, ServiceArgs};
+use super::print;
 use super::table::table;
 
 /// Messages that wait, and those that were given up
@@ -80,7 +81,7 @@ struct SentAgain {
 pub async fn run(args: &OutboxArgs) -> anyhow::Result<ExitCode> {
     match ask(args).await {
         Ok(lines) => {
-            lines.iter().for_each(|line| println!("{line}"));
+            print(&(lines.join("\n") + "\n"))?;
             Ok(ExitCode::SUCCESS)
         }
         Err(failed) => Ok(failed.end("outbox")),

@@ -2,15 +2,15 @@
 //! history. And the rules that they play it to.
 
 use std::fs::File;
-use std::io::{BufRead, BufReader, ErrorKind, Write as _};
+use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use super::WRONG_USAGE;
 use super::check::counted;
 use super::progress::Progress;
 use super::run::everflow;
+use super::{WRONG_USAGE, print};
 use crate::clock::Clock;
 use crate::config::{self, Config, SourceConfig};
 use crate::domain::policy::SourcePolicy;
@@ -240,14 +240,6 @@ pub fn end(found: Result<String, Refusal>) -> std::io::Result<ExitCode> {
             eprintln!("postwatch: {text}");
             Ok(ExitCode::from(code))
         }
-    }
-}
-
-/// Prints a result. Whoever reads it may have seen enough.
-fn print(text: &str) -> std::io::Result<()> {
-    match std::io::stdout().write_all(text.as_bytes()) {
-        Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(error),
-        Ok(()) | Err(_) => Ok(()),
     }
 }
 

@@ -4,7 +4,6 @@
 //! Exit codes: 0 done, 1 there is no such silence, 2 wrong usage, 3 no postwatch answers
 //! there.
 
-use std::io::Write as _;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -15,6 +14,7 @@ use serde_json::json;
 
 use super::ask::{Answer, Failed, ServiceArgs};
 use super::paint::Paint;
+use super::print;
 use super::{WRONG_USAGE, alerts};
 use crate::config::parse_duration;
 use crate::domain::explain::SilenceStanding;
@@ -128,13 +128,13 @@ async fn add(args: &AddArgs) -> anyhow::Result<ExitCode> {
         Err(failed) => return Ok(failed.end("silence add")),
     };
     let hides = text::preview(&standing, args.dry_run, Paint::stdout());
-    std::io::stdout().write_all(hides.as_bytes())?;
+    print(&hides)?;
     if args.dry_run {
         return Ok(ExitCode::SUCCESS);
     }
     match post(args, now, ends_at).await {
         Ok(Added { id }) => {
-            println!("{id}");
+            print(&format!("{id}\n"))?;
             Ok(ExitCode::SUCCESS)
         }
         Err(failed) => Ok(failed.end("silence add")),
@@ -173,7 +173,7 @@ async fn list(args: &ListArgs) -> anyhow::Result<ExitCode> {
         true => serde_json::to_string(&chosen(serde_json::from_str(&answer.json)?))? + "\n",
         false => text::list(&chosen(answer.read), Paint::stdout()),
     };
-    std::io::stdout().write_all(shown.as_bytes())?;
+    print(&shown)?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -186,7 +186,7 @@ async fn expire(args: &ExpireArgs) -> anyhow::Result<ExitCode> {
     let path = format!("/api/v2/silence/{}", args.id);
     match args.service.ask(Method::DELETE, &path, &[], None).await {
         Ok(Answer { read: (), .. }) => {
-            println!("It is over; what still fires is told.");
+            print("It is over; what still fires is told.\n")?;
             Ok(ExitCode::SUCCESS)
         }
         Err(failed) => Ok(failed.end("silence expire")),

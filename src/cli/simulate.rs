@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::{CANNOT_START, WRONG_USAGE};
+use super::{CANNOT_START, WRONG_USAGE, print};
 use crate::clock::Clock;
 use crate::domain::time::Timestamp;
 use crate::simulate::{self, Running, Scenario};
@@ -72,7 +72,7 @@ pub async fn run(args: SimulateArgs) -> anyhow::Result<ExitCode> {
             return Ok(ExitCode::from(CANNOT_START));
         }
     };
-    introduce(&network, &key, args.speed);
+    print(&introduction(&network, &key, args.speed))?;
     tokio::select! {
         _ = interrupt.recv() => {}
         _ = terminate.recv() => {}
@@ -105,24 +105,29 @@ fn scenario(args: &SimulateArgs) -> Result<Scenario, (u8, String)> {
     Ok(scenario)
 }
 
-fn introduce(network: &Running, key: &str, speed: f64) {
-    println!("A simulated network listens on {} until it is interrupted.", network.address);
-    if speed != 1.0 {
-        println!("Its clock starts now and runs {speed} times as fast as yours.");
-    }
-    println!();
-    println!("  base URL  {}", network.base_url());
-    println!("  API key   {key}");
-    println!();
-    println!("Point `postwatch run` at it with this in rules.yaml:");
-    println!();
-    println!("  sources:");
-    println!("    - name: simulated");
-    println!("      base_url: {}", network.base_url());
-    println!("      api_key: {key}");
-    println!();
-    println!("What really happened: curl http://{}/simulate/truth", network.address);
-    println!("Make it misbehave:    curl -X POST http://{}/simulate/faults \\", network.address);
-    println!("                        -H 'Content-Type: application/json' \\");
-    println!("                        -d '{{\"kind\": {{\"status\": 500}}, \"times\": 3}}'");
+fn introduction(network: &Running, key: &str, speed: f64) -> String {
+    let (address, base_url) = (network.address, network.base_url());
+    let pace = match speed == 1.0 {
+        true => String::new(),
+        false => format!("Its clock starts now and runs {speed} times as fast as yours.\n"),
+    };
+    format!(
+        "A simulated network listens on {address} until it is interrupted.
+{pace}
+  base URL  {base_url}
+  API key   {key}
+
+Point `postwatch run` at it with this in rules.yaml:
+
+  sources:
+    - name: simulated
+      base_url: {base_url}
+      api_key: {key}
+
+What really happened: curl http://{address}/simulate/truth
+Make it misbehave:    curl -X POST http://{address}/simulate/faults \\
+                        -H 'Content-Type: application/json' \\
+                        -d '{{\"kind\": {{\"status\": 500}}, \"times\": 3}}'
+"
+    )
 }

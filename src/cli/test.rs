@@ -1,15 +1,14 @@
 //! `postwatch test`: tests of rules, as data. Reads files, tells nobody anything.
 
-use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::WRONG_USAGE;
 use super::check::{as_text, counted};
 use super::paint::Paint;
+use super::{WRONG_USAGE, print};
 use crate::config::ConfigError;
 use crate::config::rule_tests::{self, ExpectedMessage, RuleTest, RuleTests, TestsError};
 use crate::replay::rule_test::{Outcome, Problem, What, run as run_test};
@@ -60,7 +59,7 @@ pub fn run(args: &TestArgs) -> anyhow::Result<ExitCode> {
         })
         .collect();
     let shown = if args.json { as_json(&ran) } else { as_lines(&ran) };
-    std::io::stdout().write_all(shown.as_bytes())?;
+    print(&shown)?;
     let code = ran.iter().map(code).max().unwrap_or(0);
     Ok(ExitCode::from(code))
 }

@@ -66,8 +66,11 @@ async fn what_is_no_postwatch_answers_nothing_of_it() {
     let all = as_text.into_iter().chain(as_json.iter().map(String::as_str));
     let all: Vec<&str> =
         all.chain(["silence list", "silence list --json", "silence expire 1", ADD]).collect();
-    for page in ["<!doctype html><title>Welcome</title>", "{\"status\":\"ok\"}", "\"ok\"", "7"] {
-        let address = answering(200, "", page.to_owned()).await;
+    let pages = ["<!doctype html><title>Welcome</title>", "{\"status\":\"ok\"}", "\"ok\"", "7"];
+    let good = pages.into_iter().map(|page| (200, page));
+    for (status, page) in good.chain([(404, ""), (403, "<title>No</title>"), (502, "bad gateway")])
+    {
+        let address = answering(status, "", page.to_owned()).await;
         for words in &all {
             let ended = ask(&address, words).await;
             assert_eq!((ended.code, ended.out.as_str()), (Some(3), ""), "{words}: {ended:?}");
