@@ -317,13 +317,13 @@ fn is_live(alert: &AlertFacts) -> bool {
     }
 }
 
-/// The highest severity among those that the message is about and that fire; of the others
-/// where none does.
+/// The highest severity among those that the message is about and that fire; of all that it
+/// is about where none does.
 fn worst(alerts: &[AlertFacts]) -> &'static str {
-    let told = alerts.iter().filter(|alert| !alert.is_held_back());
-    let firing = told.filter(|alert| alert.status == AlertStatus::Firing);
+    let told = || alerts.iter().filter(|alert| !alert.is_held_back());
+    let firing = told().filter(|alert| alert.status == AlertStatus::Firing);
     let highest = firing.map(|alert| alert.severity).max();
-    let highest = highest.or_else(|| alerts.iter().map(|alert| alert.severity).max());
+    let highest = highest.or_else(|| told().map(|alert| alert.severity).max());
     severity_word(highest.unwrap_or(Severity::Info))
 }
 

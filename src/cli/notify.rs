@@ -6,8 +6,8 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use super::WRONG_USAGE;
 use super::run::channel;
+use super::{WRONG_USAGE, print};
 use crate::channel::{Link, Sent, Thread};
 use crate::clock::Clock;
 use crate::config::{self, Config, ConfigError, Receiver};
@@ -58,7 +58,7 @@ pub async fn run(args: &NotifyArgs) -> anyhow::Result<ExitCode> {
     };
     match send(receiver).await {
         Ok(answer) => {
-            println!("receiver \"{}\": {answer}", receiver.name);
+            print(&format!("receiver \"{}\": {answer}\n", receiver.name))?;
             Ok(ExitCode::SUCCESS)
         }
         Err(why) => {

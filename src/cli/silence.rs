@@ -26,7 +26,8 @@ mod text;
 /// Send no messages of some alerts for a while
 ///
 /// A silence stops messages, never alerts: they stand, are shown, and whoever was told of one
-/// before hears its end. What still fires when its silence ends is told then.
+/// before hears its end. What nobody was told of, and still fires when its silence ends, is told
+/// then.
 #[derive(Debug, clap::Args)]
 pub struct SilenceArgs {
     #[command(subcommand)]
@@ -87,7 +88,7 @@ struct ListArgs {
     json: bool,
 }
 
-/// End a silence now; what still fires is told at once
+/// End a silence now; what still fires and was not told is told at once
 #[derive(Debug, clap::Args)]
 struct ExpireArgs {
     /// As `silence list` shows it
@@ -159,7 +160,9 @@ async fn post(
         "comment": args.comment,
     });
     let answer = args.service.ask(Method::POST, "/api/v2/silences", &[], Some(&silence)).await?;
-    Ok(answer.read)
+    Some(answer.read).filter(|added: &Added| !added.id.is_empty()).ok_or_else(|| {
+        Failed::Silent("the answer names no silence, so that none was set".to_owned())
+    })
 }
 
 async fn list(args: &ListArgs) -> anyhow::Result<ExitCode> {
@@ -186,7 +189,7 @@ async fn expire(args: &ExpireArgs) -> anyhow::Result<ExitCode> {
     let path = format!("/api/v2/silence/{}", args.id);
     match args.service.ask(Method::DELETE, &path, &[], None).await {
         Ok(Answer { read: (), .. }) => {
-            print("It is over; what still fires is told.\n")?;
+            print("It is over; what still fires and was not told is told now.\n")?;
             Ok(ExitCode::SUCCESS)
         }
         Err(failed) => Ok(failed.end("silence expire")),

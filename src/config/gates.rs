@@ -1,4 +1,5 @@
-//! `inhibit:` and `mute:` → what holds messages back.
+//! `inhibit:` and `mute:` → what holds messages back. One that means a rule which is not
+//! in the file holds nothing back: that is a warning.
 
 use jiff::civil::Weekday;
 use jiff::tz::TimeZone;
@@ -6,6 +7,7 @@ use jiff::tz::TimeZone;
 use crate::domain::policy::{DaySpan, Inhibition, Mute};
 
 use super::decode::{Decoder, Entry, Fields, Shape};
+use super::labels::Unfit;
 use super::routes::{Around, alert_labels, matches, timezone};
 use super::warnings;
 
@@ -35,8 +37,8 @@ pub fn inhibitions(d: &mut Decoder<'_>, root: &Fields<'_>, around: &Around<'_>) 
             let when = d.required(&fields, "if", "if: { rule: network-wide }");
             let mute = d.required(&fields, "mute", "mute: { severity: warning }");
             let inhibition = Inhibition {
-                when: when.map(|entry| matches(d, entry, around)).unwrap_or_default(),
-                mute: mute.map(|entry| matches(d, entry, around)).unwrap_or_default(),
+                when: when.map(|entry| matches(d, entry, around, Unfit::Idle)).unwrap_or_default(),
+                mute: mute.map(|entry| matches(d, entry, around, Unfit::Idle)).unwrap_or_default(),
                 equal: fields
                     .get("equal")
                     .map(|entry| alert_labels(d, entry, around))
@@ -83,7 +85,10 @@ fn mute(d: &mut Decoder<'_>, fields: &Fields<'_>, around: &Around<'_>) -> Mute {
         days: fields.get("days").map(|entry| days(d, entry)).unwrap_or_default(),
         times: fields.get("times").map(|entry| times(d, entry)).unwrap_or_default(),
         timezone: zone.and_then(|name| TimeZone::get(&name).ok()).unwrap_or(TimeZone::UTC),
-        matches: fields.get("match").map(|entry| matches(d, entry, around)).unwrap_or_default(),
+        matches: fields
+            .get("match")
+            .map(|entry| matches(d, entry, around, Unfit::Idle))
+            .unwrap_or_default(),
     }
 }
 

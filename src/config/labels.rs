@@ -50,9 +50,17 @@ pub fn reasons() -> Vec<String> {
     named.into_iter().map(String::from).chain(statuses).collect()
 }
 
+/// What a pattern is that fits no value there is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unfit {
+    Wrong,
+    /// It does nothing, which is worth a word.
+    Idle,
+}
+
 /// One pattern or several. Where all `values` of the label are known, a pattern
 /// that fits none of them is a slip.
-pub fn globs(d: &mut Decoder<'_>, entry: Entry<'_>, values: &[String]) -> Vec<Glob> {
+pub fn globs(d: &mut Decoder<'_>, entry: Entry<'_>, values: &[String], unfit: Unfit) -> Vec<Glob> {
     let mut found = Vec::new();
     for item in d.some_items(entry) {
         let Some(text) = d.word(item) else { continue };
@@ -68,12 +76,12 @@ pub fn globs(d: &mut Decoder<'_>, entry: Entry<'_>, values: &[String]) -> Vec<Gl
                 None => names::suggest(&glob.0, &known),
             };
             let message = format!("`{}` fits no {} that there is", d.show(item), entry.name);
-            // What means a rule may stay when the rule goes, or be there before it.
-            if entry.name == "rule" {
-                d.warn(item.at, message, hint);
-                found.push(glob);
-            } else {
-                d.wrong(item.at, message, hint);
+            match unfit {
+                Unfit::Wrong => d.wrong(item.at, message, hint),
+                Unfit::Idle => {
+                    d.warn(item.at, message, hint);
+                    found.push(glob);
+                }
             }
         } else {
             found.push(glob);

@@ -9,7 +9,7 @@ use crate::domain::policy::{Matches, Route, Timing};
 use crate::domain::rules::Rule;
 
 use super::decode::{Decoder, Entry, Fields, Shape};
-use super::labels;
+use super::labels::{self, Unfit};
 use super::names;
 use super::receivers::Placed;
 use super::rules::{BUILT_IN, severities};
@@ -80,7 +80,10 @@ fn route(d: &mut Decoder<'_>, fields: &Fields<'_>, shared: &Timing, around: &Aro
         d.wrong(at, message, "name another receiver, or remove it from `fallback`");
     }
     Route {
-        matches: fields.get("match").map(|entry| matches(d, entry, around)).unwrap_or_default(),
+        matches: fields
+            .get("match")
+            .map(|entry| matches(d, entry, around, Unfit::Wrong))
+            .unwrap_or_default(),
         to,
         fallback,
         continue_: fields.get("continue").and_then(|entry| d.switch(entry)).unwrap_or(false),
@@ -117,8 +120,9 @@ fn named(d: &mut Decoder<'_>, items: Vec<Entry<'_>>, around: &Around<'_>) -> Vec
     names
 }
 
-/// Labels of alerts and the patterns that they must fit.
-pub fn matches(d: &mut Decoder<'_>, entry: Entry<'_>, around: &Around<'_>) -> Matches {
+/// Labels of alerts and the patterns that they must fit; `rule` says what a pattern is
+/// that means no rule of the file.
+pub fn matches(d: &mut Decoder<'_>, entry: Entry<'_>, around: &Around<'_>, rule: Unfit) -> Matches {
     let key = entry.name;
     let Some(fields) = d.any_map(entry, &format!("`{key}`")) else { return Matches::new() };
     let known = labels::of_alerts(around.rules);
@@ -128,7 +132,8 @@ pub fn matches(d: &mut Decoder<'_>, entry: Entry<'_>, around: &Around<'_>) -> Ma
             unknown_label(d, label.at, (key, &label.name), &known);
             continue;
         }
-        let globs = labels::globs(d, value, &values(&label.name, around));
+        let unfit = if label.name == "rule" { rule } else { Unfit::Wrong };
+        let globs = labels::globs(d, value, &values(&label.name, around), unfit);
         found.insert(label.name.clone(), globs);
     }
     found

@@ -14,7 +14,7 @@ use crate::domain::time::Timestamp;
 use super::comparison;
 use super::decode::{Decoder, Entry, Fields, Shape};
 use super::duration::write_duration;
-use super::labels;
+use super::labels::{self, Unfit};
 use super::names;
 use super::sources::{is_http, name};
 use super::yaml::shorten;
@@ -302,7 +302,7 @@ fn matches(
             | Label::PostbackLevel
             | Label::PostbackType => Vec::new(),
         };
-        found.insert(label, labels::globs(d, value, &values));
+        found.insert(label, labels::globs(d, value, &values, Unfit::Wrong));
     }
     found
 }

@@ -41,6 +41,7 @@ pub(super) fn standing_alerts(state: &State) -> HashMap<Identity, Severity> {
 /// fire still, at the same severity, and what ended in it must not fire anew.
 fn leave_what_holds(notice: &mut Notice, standing: &HashMap<Identity, Severity>) {
     notice.alerts.retain(|alert| match standing.get(&alert.id) {
+        _ if alert.is_held_back() => false,
         Some(severity) => !alert.status.is_over() && *severity == alert.severity,
         None => alert.status.is_over(),
     });

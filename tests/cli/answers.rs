@@ -54,9 +54,12 @@ async fn a_redirect_is_told_and_not_followed() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_silence_without_an_id_was_not_set() {
     let none = "{\"now\":\"2026-03-01T12:00:00Z\",\"alerts\":[]}";
-    let ended = ask(&answering(200, "", none.to_owned()).await, ADD).await;
-    assert_eq!(ended.code, Some(3), "{ended:?}");
-    assert!(ended.err.contains("is no postwatch"), "{ended:?}");
+    let empty = "{\"now\":\"2026-03-01T12:00:00Z\",\"alerts\":[],\"silenceID\":\"\"}";
+    for (answer, told) in [(none, "is no postwatch"), (empty, "names no silence")] {
+        let ended = ask(&answering(200, "", answer.to_owned()).await, ADD).await;
+        assert_eq!(ended.code, Some(3), "{ended:?}");
+        assert!(ended.err.contains(told), "{ended:?}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

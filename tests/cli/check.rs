@@ -44,7 +44,11 @@ async fn online_says_whose_key_and_token_they_are() {
     let shown = place.run("check --online").await;
     assert_eq!(shown.code, Some(0), "{shown:?}");
     assert!(shown.out.contains("ok: source \"acme\": the key works: network "), "{}", shown.out);
-    assert!(shown.out.contains("ok: receiver \"chat\": the token is good"), "{}", shown.out);
+    assert!(
+        shown.out.contains("ok: receiver \"chat\": the token is good: it posts as postwatch in T"),
+        "{}",
+        shown.out
+    );
     assert!(slack.calls().iter().all(|call| call.method == "auth.test"), "nobody was written to");
 }
 

@@ -7,7 +7,7 @@ use postwatch::domain::notify::{AlertStatus, Notice, NoticeReason};
 use postwatch::domain::rules::{Label, Measure, Rule};
 use postwatch::domain::turn::News;
 
-use super::world::{HOUR, World, at_least, policy, rule, seconds, told};
+use super::world::{DAY, HOUR, World, at_least, policy, rule, seconds, told};
 
 /// An alert for each affiliate.
 fn failing() -> Rule {
@@ -53,6 +53,36 @@ fn what_has_not_arrived_is_not_held_back_by_a_silence_of_later() {
     world.pass(900);
     let arrived = world.arrived();
     assert_eq!(arrived[..1], ["ops: first [failing quiet, failing critical]"]);
+}
+
+#[test]
+fn what_is_over_is_no_news_because_something_silenced_stands_beside_it() {
+    let mut world = world();
+    world.fail_of(1);
+    world.pass(120);
+    world.silence("s", &["affiliate=1"], 0, DAY);
+    world.failing = vec!["ops".into()];
+    world.fail_of(2);
+    world.pass(400);
+    world.cure_of(2);
+    world.pass(900);
+    world.failing.clear();
+    world.pass(900);
+    let last = "ops: resolved [failing resolved, failing held back critical]";
+    assert_eq!(world.arrived(), ["ops: first [failing critical]", last]);
+}
+
+#[test]
+fn what_became_a_dead_letter_is_not_held_back_by_a_silence_of_later() {
+    let mut world = world();
+    world.refusing = vec!["ops".into()];
+    world.fail_of(1);
+    world.pass(150);
+    world.refusing.clear();
+    world.silence("s", &["affiliate=1"], 0, DAY);
+    world.fail_of(2);
+    world.pass(400);
+    assert_eq!(world.arrived(), ["ops: new_alerts [failing quiet, failing critical]"]);
 }
 
 #[test]

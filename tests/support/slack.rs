@@ -173,7 +173,7 @@ impl Inner {
             // A server that stands in for Slack need not say more.
             Ok(_) if method == "auth.test" => {
                 self.calls.push(Call { method: method.to_owned(), body });
-                json!({ "ok": true, "user": "postwatch" })
+                json!({ "ok": true, "user": "postwatch", "team": "T" })
             }
             Ok(ts) => {
                 self.calls.push(Call { method: method.to_owned(), body });

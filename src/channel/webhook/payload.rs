@@ -52,7 +52,8 @@ pub fn json(notice: &Notice, link: &Link) -> String {
     let alerts: Vec<Item> = told.map(|alert| item(notice, alert, link)).collect();
     let group_labels =
         pairs(notice.group.iter().map(|(name, value)| (name.as_str(), value.as_str())));
-    let is_firing = alerts.iter().any(|alert| alert.status == "firing");
+    // Whoever goes by this alone closes the incident: what is held back keeps it open.
+    let is_firing = notice.alerts.iter().any(|alert| !alert.status.is_over());
     let payload = Payload {
         version: "4",
         group_key: group_key(&group_labels),

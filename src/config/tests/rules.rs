@@ -80,6 +80,12 @@ mute: [{ name: m, days: [sat], match: { rule: network-wide } }]
             "3:47: mute \"m\": `network-wide` fits no rule that there is; write one of `source-blind` or `postback-deactivated`",
         ],
     );
+    // What it was to lead somewhere would go elsewhere.
+    let routes = "routes: [{ match: { rule: source-blin }, to: x }, { to: x }]\n";
+    check(
+        &format!("{text}{}", TOLD.replace("routes: [{ to: x }]\n", routes)),
+        ["5:27: route 1: `source-blin` fits no rule that there is; did you mean `source-blind`?"],
+    );
 }
 
 #[test]

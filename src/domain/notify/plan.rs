@@ -258,7 +258,8 @@ fn write_notice(
         let Member { alert, told } = member;
         let told_now = alert_facts(policy, alert, &zone);
         if let Some((known, gate)) = member.held_back(gates) {
-            // As its reader knows it: an escalation is told once the gate is open.
+            // Its severity is the one that its reader knows: an escalation is told once the
+            // gate is open.
             let held_back = Some(gate.sentence());
             facts.extend(told_now.map(|facts| AlertFacts { severity: known, held_back, ..facts }));
             continue;

@@ -6,7 +6,7 @@
 //! was, with its id. Whatever is merged bears the id of its newest part, so that
 //! a receiver which knows the id of an earlier try does not take news for a repeat.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::time::Duration;
 
 use super::Outgoing;
@@ -95,7 +95,8 @@ fn merged(mut parts: Vec<Outgoing>) -> Option<Outgoing> {
     let alerts = parts.iter_mut().rev().map(|part| std::mem::take(&mut part.notice.alerts));
     let alerts = merged_alerts(alerts.collect());
     // What is over is told as over, though nobody heard of its beginning.
-    let is_over = alerts.iter().all(|alert| alert.status.is_over());
+    let mut told = alerts.iter().filter(|alert| !alert.is_held_back());
+    let is_over = told.all(|alert| alert.status.is_over());
     let reason = if is_over { NoticeReason::Resolved } else { strongest };
     let newest = parts.pop()?.notice;
     let oldest = parts.into_iter().next()?;
@@ -136,16 +137,12 @@ fn fallback(parts: &[Outgoing]) -> Vec<String> {
 /// The alerts of several messages, newest first: each as the newest has it, and the
 /// end of an earlier incident of the same alert, which is news too.
 fn merged_alerts(parts: Vec<Vec<AlertFacts>>) -> Vec<AlertFacts> {
+    let untold: HashSet<Incident> = parts.iter().flatten().filter_map(incident_told).collect();
     let mut told: HashMap<Identity, Vec<Timestamp>> = HashMap::new();
     let mut often: BTreeSet<u128> = BTreeSet::new();
     let mut alerts: Vec<AlertFacts> = Vec::new();
     for alert in parts.into_iter().flatten() {
         let known = told.entry(alert.id).or_default();
-        if known.first() == Some(&alert.fired_at) && !alert.is_held_back() {
-            // What went out for it has not arrived: this message is about it.
-            let same = alerts.iter_mut().filter(|one| one.id == alert.id);
-            same.for_each(|one| one.held_back = None);
-        }
         let is_earlier = alert.status.is_over() && !known.contains(&alert.fired_at);
         if known.is_empty() || is_earlier && known.len() < MOST_OF_ONE {
             known.push(alert.fired_at);
@@ -159,8 +156,39 @@ fn merged_alerts(parts: Vec<Vec<AlertFacts>>) -> Vec<AlertFacts> {
             alert.notes.push(CAME_AND_WENT.to_owned());
         }
     }
+    release(&mut alerts, &untold);
     in_reading_order(&mut alerts);
     alerts
+}
+
+/// An alert, and when it fired.
+type Incident = (Identity, Timestamp);
+
+/// What a message tells, in which this alert stands: nothing new where it is only listed.
+fn incident_told(alert: &AlertFacts) -> Option<Incident> {
+    (!alert.is_held_back()).then_some((alert.id, alert.fired_at))
+}
+
+/// What nobody has got yet holds nothing back: the message is about it.
+fn release(alerts: &mut [AlertFacts], untold: &HashSet<Incident>) {
+    let untold = |alert: &&mut AlertFacts| untold.contains(&(alert.id, alert.fired_at));
+    alerts.iter_mut().filter(untold).for_each(|alert| alert.held_back = None);
+}
+
+/// The same for a message that follows dead letters of its batch: what stood in those
+/// its receiver never got.
+pub fn release_undelivered(notice: &mut Notice, outbox: &BTreeMap<u64, Outgoing>) {
+    if !notice.alerts.iter().any(AlertFacts::is_held_back) {
+        return;
+    }
+    let dead = outbox.values().filter(|one| {
+        one.given_up.is_some()
+            && one.notice.receiver == notice.receiver
+            && one.told_batches().any(|batch| batch == notice.batch)
+    });
+    let untold = dead.flat_map(|one| &one.notice.alerts).filter_map(incident_told).collect();
+    release(&mut notice.alerts, &untold);
+    in_reading_order(&mut notice.alerts);
 }
 
 /// Of several reasons the strongest is told.
