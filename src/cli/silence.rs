@@ -88,7 +88,7 @@ struct ListArgs {
     json: bool,
 }
 
-/// End a silence now; what still fires and was not told is told at once
+/// End a silence now; what still fires and was not told is told next
 #[derive(Debug, clap::Args)]
 struct ExpireArgs {
     /// As `silence list` shows it
@@ -189,7 +189,7 @@ async fn expire(args: &ExpireArgs) -> anyhow::Result<ExitCode> {
     let path = format!("/api/v2/silence/{}", args.id);
     match args.service.ask(Method::DELETE, &path, &[], None).await {
         Ok(Answer { read: (), .. }) => {
-            print("It is over; what still fires and was not told is told now.\n")?;
+            print("It is over; what still fires and was not told is told next.\n")?;
             Ok(ExitCode::SUCCESS)
         }
         Err(failed) => Ok(failed.end("silence expire")),

@@ -12,7 +12,7 @@ use super::delivery::{Delivery, Row};
 use super::facts::{Entry, PostbackState};
 use super::notify::gate::explains_still;
 use super::notify::plan::{self, BatchKey};
-use super::outgoing::{Outcome, Outgoing, THREADS_LINGER, merge};
+use super::outgoing::{Outcome, Outgoing, THREADS_LINGER};
 use super::policy::{Policy, SourcePolicy};
 use super::silence::{Refused, SilenceId, Wish};
 use super::state::{Changes, Record, State};
@@ -288,8 +288,7 @@ impl Turn<'_> {
             &mut state.batches,
             &mut self.batches,
         );
-        for (mut notice, fallback) in notices {
-            merge::release_undelivered(&mut notice, &self.state.outbox);
+        for (notice, fallback) in notices {
             self.post(Outgoing::new(notice, fallback));
         }
         self.leave_dead_channels();

@@ -38,6 +38,9 @@ pub struct Batch {
     pub timing: Timing,
     pub fallback: Vec<String>,
     pub members: BTreeMap<AlertKey, Told>,
+    /// Alerts of which the channel took a message while they fired: `members` says what was
+    /// written, this what came.
+    pub arrived: BTreeSet<Identity>,
     /// When the last notice was written.
     pub planned_at: Option<Timestamp>,
     /// When the outbox was last done with one: taken by the channel, or given up.
@@ -99,6 +102,7 @@ pub fn enroll(
             timing: route.timing.clone(),
             fallback: route.fallback.clone(),
             members: BTreeMap::new(),
+            arrived: BTreeSet::new(),
             planned_at: None,
             settled_at: None,
             notices: 0,
@@ -257,7 +261,7 @@ fn write_notice(
     for member in members {
         let Member { alert, told } = member;
         let told_now = alert_facts(policy, alert, &zone);
-        if let Some((known, gate)) = member.held_back(gates) {
+        if let Some((known, gate)) = member.held_back(gates, &batch.arrived) {
             // Its severity is the one that its reader knows: an escalation is told once the
             // gate is open.
             let held_back = Some(gate.sentence());
@@ -265,6 +269,9 @@ fn write_notice(
             continue;
         }
         facts.extend(told_now);
+        if told.is_nothing() || is_ended(alert) {
+            batch.arrived.remove(&alert.key.identity());
+        }
         let told = match alert.severity() {
             Some(_) if is_ended(alert) => Told::Ended,
             Some(severity) => Told::Firing(severity),

@@ -137,7 +137,10 @@ fn fallback(parts: &[Outgoing]) -> Vec<String> {
 /// The alerts of several messages, newest first: each as the newest has it, and the
 /// end of an earlier incident of the same alert, which is news too.
 fn merged_alerts(parts: Vec<Vec<AlertFacts>>) -> Vec<AlertFacts> {
-    let untold: HashSet<Incident> = parts.iter().flatten().filter_map(incident_told).collect();
+    // What waits tells of these: the message that it becomes holds none of them back.
+    let news = |alert: &&AlertFacts| !alert.is_held_back() && !alert.status.is_over();
+    let untold: HashSet<Identity> =
+        parts.iter().flatten().filter(news).map(|alert| alert.id).collect();
     let mut told: HashMap<Identity, Vec<Timestamp>> = HashMap::new();
     let mut often: BTreeSet<u128> = BTreeSet::new();
     let mut alerts: Vec<AlertFacts> = Vec::new();
@@ -156,39 +159,11 @@ fn merged_alerts(parts: Vec<Vec<AlertFacts>>) -> Vec<AlertFacts> {
             alert.notes.push(CAME_AND_WENT.to_owned());
         }
     }
-    release(&mut alerts, &untold);
+    for alert in alerts.iter_mut().filter(|alert| untold.contains(&alert.id)) {
+        alert.held_back = None;
+    }
     in_reading_order(&mut alerts);
     alerts
-}
-
-/// An alert, and when it fired.
-type Incident = (Identity, Timestamp);
-
-/// What a message tells, in which this alert stands: nothing new where it is only listed.
-fn incident_told(alert: &AlertFacts) -> Option<Incident> {
-    (!alert.is_held_back()).then_some((alert.id, alert.fired_at))
-}
-
-/// What nobody has got yet holds nothing back: the message is about it.
-fn release(alerts: &mut [AlertFacts], untold: &HashSet<Incident>) {
-    let untold = |alert: &&mut AlertFacts| untold.contains(&(alert.id, alert.fired_at));
-    alerts.iter_mut().filter(untold).for_each(|alert| alert.held_back = None);
-}
-
-/// The same for a message that follows dead letters of its batch: what stood in those
-/// its receiver never got.
-pub fn release_undelivered(notice: &mut Notice, outbox: &BTreeMap<u64, Outgoing>) {
-    if !notice.alerts.iter().any(AlertFacts::is_held_back) {
-        return;
-    }
-    let dead = outbox.values().filter(|one| {
-        one.given_up.is_some()
-            && one.notice.receiver == notice.receiver
-            && one.told_batches().any(|batch| batch == notice.batch)
-    });
-    let untold = dead.flat_map(|one| &one.notice.alerts).filter_map(incident_told).collect();
-    release(&mut notice.alerts, &untold);
-    in_reading_order(&mut notice.alerts);
 }
 
 /// Of several reasons the strongest is told.

@@ -31,8 +31,7 @@ pub fn take_up(told: &mut ToldInstead, notice: &Notice) -> Vec<Instead> {
     // The ends first: an alert that fired anew stands in the message with both.
     let is_over = |alert: &&AlertFacts| alert.status.is_over();
     let ended = notice.alerts.iter().filter(is_over);
-    let stands = |alert: &&AlertFacts| !alert.status.is_over() && !alert.is_held_back();
-    for alert in ended.chain(notice.alerts.iter().filter(stands)) {
+    for alert in ended.chain(notice.alerts.iter().filter(|alert| !is_over(alert))) {
         let receiver = notice.receiver.clone();
         let key = Instead { of: of.clone(), alert: alert.id, receiver };
         let before = told.get(&key).copied();

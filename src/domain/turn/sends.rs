@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::Turn;
+use crate::domain::delivery::Identity;
 use crate::domain::outgoing::{
     GivenUp, KeptThread, MOST_TRIES_BEFORE_FALLBACK, Outcome, Outgoing, merge, told_instead,
 };
@@ -37,6 +38,7 @@ impl Turn<'_> {
         match outcome {
             Outcome::Sent { thread } => {
                 if let Some(sent) = self.state.outbox.remove(&number) {
+                    self.note_arrived(&sent);
                     self.note_settled(&sent);
                     self.tell_ends(&sent, true);
                     self.keep_thread(&sent, thread);
@@ -158,6 +160,19 @@ impl Turn<'_> {
             thread: Some(thread.clone()),
         });
         self.state.threads.insert(key, thread);
+    }
+
+    fn note_arrived(&mut self, sent: &Outgoing) {
+        let told: BTreeSet<&str> = sent.told_batches().collect();
+        let fire = sent.notice.alerts.iter().filter(|alert| !alert.status.is_over());
+        let fire: Vec<Identity> =
+            fire.filter(|alert| !alert.is_held_back()).map(|alert| alert.id).collect();
+        for (key, batch) in &mut self.state.batches {
+            if key.receiver == sent.notice.receiver && told.contains(batch.id.as_str()) {
+                batch.arrived.extend(&fire);
+                self.batches.insert(key.clone());
+            }
+        }
     }
 
     fn note_settled(&mut self, outgoing: &Outgoing) {

@@ -1,7 +1,10 @@
 //! Whether a message of a batch is due now, and why. Writes none.
 
+use std::collections::BTreeSet;
+
 use super::{Batch, Told, is_ended};
 use crate::domain::alert::{Alert, AlertKey, Status};
+use crate::domain::delivery::Identity;
 use crate::domain::notify::NoticeReason;
 use crate::domain::notify::gate::{Gate, Gates};
 use crate::domain::rules::Severity;
@@ -21,14 +24,18 @@ impl Member<'_> {
     }
 
     /// As what it was told, and the gate that is closed to it since, while it lasts: a
-    /// message that goes out for others only lists it.
-    pub fn held_back(&self, gates: &Gates<'_>) -> Option<(Severity, Gate)> {
-        match self.told {
-            Told::Firing(known) if !is_ended(self.alert) => {
-                gates.closed_to(self.alert).map(|gate| (known, gate))
-            }
-            Told::Firing(_) | Told::Nothing | Told::Inhibited | Told::Ended => None,
-        }
+    /// message that goes out for others only lists it. Not before its reader knows of it.
+    pub fn held_back(
+        &self,
+        gates: &Gates<'_>,
+        arrived: &BTreeSet<Identity>,
+    ) -> Option<(Severity, Gate)> {
+        let known = match self.told {
+            Told::Firing(known) if !is_ended(self.alert) => known,
+            Told::Firing(_) | Told::Nothing | Told::Inhibited | Told::Ended => return None,
+        };
+        let has_arrived = arrived.contains(&self.alert.key.identity());
+        has_arrived.then(|| gates.closed_to(self.alert)).flatten().map(|gate| (known, gate))
     }
 }
 
