@@ -20,6 +20,18 @@ fn partners() -> Policy {
     policy(vec![partner])
 }
 
+/// A warning at two, critical at eight; told again after `remind_every` seconds.
+fn partners_that_get_worse(remind_every: i64) -> Policy {
+    let mut policy = partners();
+    policy.routes[0].timing.remind_every = seconds(remind_every);
+    policy.rules[0].levels[0].severity = Severity::Warning;
+    policy.rules[0].levels.push(Level {
+        severity: Severity::Critical,
+        conditions: vec![at_least(Measure::Failures, 8.0)],
+    });
+    policy
+}
+
 fn matchers(texts: &[&str]) -> Vec<Matcher> {
     texts.iter().map(|text| Matcher::parse(text).expect("it can be read")).collect()
 }
@@ -69,14 +81,7 @@ fn what_is_silenced_before_it_fires_is_never_told() {
 
 #[test]
 fn who_was_told_hears_the_end_and_neither_reminder_nor_escalation_before() {
-    let mut policy = partners();
-    policy.routes[0].timing.remind_every = seconds(600);
-    policy.rules[0].levels[0].severity = Severity::Warning;
-    policy.rules[0].levels.push(Level {
-        severity: Severity::Critical,
-        conditions: vec![at_least(Measure::Failures, 8.0)],
-    });
-    let mut world = World::calm(policy);
+    let mut world = World::calm(partners_that_get_worse(600));
     world.fail_of(7);
     world.pass(120);
     assert_eq!(world.told(), ["ops: first [partner warning]"]);
@@ -96,14 +101,7 @@ fn who_was_told_hears_the_end_and_neither_reminder_nor_escalation_before() {
 
 #[test]
 fn a_message_for_others_lists_what_is_silenced_and_is_not_about_it() {
-    let mut policy = partners();
-    policy.routes[0].timing.remind_every = seconds(HOUR);
-    policy.rules[0].levels[0].severity = Severity::Warning;
-    policy.rules[0].levels.push(Level {
-        severity: Severity::Critical,
-        conditions: vec![at_least(Measure::Failures, 8.0)],
-    });
-    let mut world = World::calm(policy);
+    let mut world = World::calm(partners_that_get_worse(HOUR));
     world.fail_of(7);
     world.pass(120);
     world.silence("s", &["affiliate=7"], 0, 2 * HOUR);
