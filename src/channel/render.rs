@@ -115,8 +115,11 @@ pub struct Entry {
 pub fn compose(notice: &Notice, link: &Link) -> Letter {
     let zone = Zone::named(&notice.timezone);
     let alerts = &notice.alerts;
-    let full = alerts.iter().take(FULL).map(|alert| entry(notice, alert, &zone)).collect();
-    let rows = alerts.iter().skip(FULL).take(ROWS);
+    // What is held back stands last, and nobody has to act on it: a line will do.
+    let told = alerts.iter().filter(|alert| !alert.is_held_back()).count();
+    let in_full = FULL.min(told);
+    let full = alerts.iter().take(in_full).map(|alert| entry(notice, alert, &zone)).collect();
+    let rows = alerts.iter().skip(in_full).take(ROWS);
     let rows = rows.map(|alert| short_row(notice, alert, &zone)).collect();
     Letter {
         tone: tone_of_all(alerts),
@@ -126,7 +129,7 @@ pub fn compose(notice: &Notice, link: &Link) -> Letter {
         body: Vec::new(),
         entries: full,
         rows,
-        more: alerts.len().saturating_sub(FULL + ROWS),
+        more: alerts.len().saturating_sub(in_full + ROWS),
         link: link.as_str().to_owned(),
         footer: footer(notice, &zone),
     }
@@ -208,11 +211,8 @@ fn entry(notice: &Notice, alert: &AlertFacts, zone: &Zone) -> Entry {
             .filter(|_| !is_cured)
             .map(|cause| clean(&cause.advice, 400))
             .filter(|advice| !advice.is_empty()),
-        notes: alert
-            .held_back
-            .iter()
-            .map(|why| clean(why, 300))
-            .chain(in_a_row(notice, alert, zone))
+        notes: in_a_row(notice, alert, zone)
+            .into_iter()
             .chain(alert.notes.iter().take(5).map(|note| clean(note, 300)))
             .collect(),
         examples: examples.map(|sample| sample::example(sample, zone)).collect(),
@@ -236,6 +236,9 @@ fn short_row(notice: &Notice, alert: &AlertFacts, zone: &Zone) -> Row {
     let mut row = row(notice, alert, zone);
     if let Some(in_a_row) = &alert.in_a_row {
         row.status = format!("{}; {}", row.status, in_a_row.short());
+    }
+    if let Some(why) = &alert.held_back {
+        row.status = format!("{}. {}", row.status, clean(why, 300));
     }
     row
 }
