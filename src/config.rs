@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::domain::notify::wording::Wording;
-use crate::domain::policy::{Policy, RETAIN, SourcePolicy};
+use crate::domain::policy::{Policy, SourcePolicy};
 
 mod access;
 mod comparison;
@@ -303,9 +303,8 @@ fn evaluate_every(d: &mut Decoder<'_>, root: &Fields<'_>) -> Duration {
 }
 
 /// At least the look-back is kept, whatever is written here.
-fn retain(d: &mut Decoder<'_>, root: &Fields<'_>) -> Duration {
-    let entry = root.get("retain");
-    entry.and_then(|entry| d.duration(entry, Duration::from_secs(3600))).unwrap_or(RETAIN)
+fn retain(d: &mut Decoder<'_>, root: &Fields<'_>) -> Option<Duration> {
+    d.duration(root.get("retain")?, Duration::from_secs(3600))
 }
 
 fn max_series(d: &mut Decoder<'_>, root: &Fields<'_>) -> Option<usize> {

@@ -2,7 +2,7 @@
 //! when, how much, why, and where to look. Pure; the renderings only lay it out.
 
 use crate::domain::alert::builtin::POSTBACK_DEACTIVATED;
-use crate::domain::notify::{AlertFacts, AlertStatus, Notice, NoticeReason, Reading};
+use crate::domain::notify::{AlertFacts, AlertStatus, Notice, NoticeReason, Reading, subjects};
 use crate::domain::rules::Severity;
 use crate::domain::time::Timestamp;
 
@@ -64,7 +64,7 @@ pub enum Tone {
     Critical,
     Warning,
     Info,
-    /// Nothing fails any more, or nothing is left to watch, without a proof.
+    /// Nothing fails any more, or nothing is left to watch, without a proof; or it is held back.
     Unproven,
     Cured,
 }
@@ -116,8 +116,7 @@ pub fn compose(notice: &Notice, link: &Link) -> Letter {
     let zone = Zone::named(&notice.timezone);
     let alerts = &notice.alerts;
     // What is held back stands last, and nobody has to act on it: a line will do.
-    let told = alerts.iter().filter(|alert| !alert.is_held_back()).count();
-    let in_full = FULL.min(told);
+    let in_full = FULL.min(subjects(alerts).count());
     let full = alerts.iter().take(in_full).map(|alert| entry(notice, alert, &zone)).collect();
     let rows = alerts.iter().skip(in_full).take(ROWS);
     let rows = rows.map(|alert| short_row(notice, alert, &zone)).collect();
@@ -137,8 +136,8 @@ pub fn compose(notice: &Notice, link: &Link) -> Letter {
 
 /// The first line, by why the message goes out.
 fn headline(notice: &Notice) -> String {
-    let told = || notice.alerts.iter().filter(|alert| !alert.is_held_back());
-    let (of, live) = (told().count(), told().filter(|alert| is_live(alert)).count());
+    let of = subjects(&notice.alerts).count();
+    let live = subjects(&notice.alerts).filter(|alert| is_live(alert)).count();
     let worst = worst(&notice.alerts);
     match notice.reason {
         NoticeReason::First => state(notice),
@@ -306,7 +305,7 @@ fn footer(notice: &Notice, zone: &Zone) -> String {
 
 /// How long the oldest open alert has been going on.
 fn age(notice: &Notice) -> String {
-    let open = notice.alerts.iter().filter(|alert| is_live(alert) && !alert.is_held_back());
+    let open = subjects(&notice.alerts).filter(|alert| is_live(alert));
     let open = open.map(|alert| alert.began_at);
     span(notice.created_at.since(open.min().unwrap_or(notice.created_at)))
 }
@@ -323,10 +322,9 @@ fn is_live(alert: &AlertFacts) -> bool {
 /// The highest severity among those that the message is about and that fire; of all that it
 /// is about where none does.
 fn worst(alerts: &[AlertFacts]) -> &'static str {
-    let told = || alerts.iter().filter(|alert| !alert.is_held_back());
-    let firing = told().filter(|alert| alert.status == AlertStatus::Firing);
+    let firing = subjects(alerts).filter(|alert| alert.status == AlertStatus::Firing);
     let highest = firing.map(|alert| alert.severity).max();
-    let highest = highest.or_else(|| told().map(|alert| alert.severity).max());
+    let highest = highest.or_else(|| subjects(alerts).map(|alert| alert.severity).max());
     severity_word(highest.unwrap_or(Severity::Info))
 }
 

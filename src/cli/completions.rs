@@ -24,6 +24,6 @@ Exit codes: 0 fine · 2 wrong usage";
 pub fn run(args: &CompletionsArgs) -> anyhow::Result<ExitCode> {
     let mut script = Vec::new();
     clap_complete::generate(args.shell, &mut super::Cli::command(), "postwatch", &mut script);
-    std::io::Write::write_all(&mut std::io::stdout(), &script)?;
+    super::print(&String::from_utf8_lossy(&script))?;
     Ok(ExitCode::SUCCESS)
 }

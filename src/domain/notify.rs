@@ -151,6 +151,11 @@ impl AlertStatus {
     }
 }
 
+/// The alerts that a message is about: it only lists the others.
+pub fn subjects(alerts: &[AlertFacts]) -> impl Iterator<Item = &AlertFacts> + Clone {
+    alerts.iter().filter(|alert| !alert.is_held_back())
+}
+
 /// Puts alerts in the order of a message: what it is about first, and of that what fires,
 /// worst first, oldest first.
 pub fn in_reading_order(alerts: &mut [AlertFacts]) {

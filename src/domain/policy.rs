@@ -16,7 +16,7 @@ mod gates;
 pub use gates::{DaySpan, Inhibition, Labelled, Matches, Mute, fits};
 
 /// Everything that the domain needs to know of the configuration.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Policy {
     pub sources: Vec<SourcePolicy>,
     /// Rules are evaluated at every multiple of this.
@@ -29,27 +29,9 @@ pub struct Policy {
     pub zones: BTreeMap<String, TimeZone>,
     /// Series that metrics may have of all sources; `None` where the file says nothing.
     pub max_series: Option<usize>,
-    /// Deliveries that failed are kept this long, and at least as long as they are followed.
-    pub retain: Duration,
-}
-
-/// What is kept where the file does not say.
-pub const RETAIN: Duration = Duration::from_secs(30 * 24 * 3600);
-
-impl Default for Policy {
-    fn default() -> Policy {
-        Policy {
-            sources: Vec::new(),
-            evaluate_every: Duration::default(),
-            rules: Vec::new(),
-            routes: Vec::new(),
-            inhibitions: Vec::new(),
-            mutes: Vec::new(),
-            zones: BTreeMap::new(),
-            max_series: None,
-            retain: RETAIN,
-        }
-    }
+    /// Deliveries that failed are kept this long, and at least as long as they are followed;
+    /// `None` where the file says nothing.
+    pub retain: Option<Duration>,
 }
 
 /// One network account.

@@ -22,6 +22,9 @@ const SNAPSHOT_EVERY: Duration = Duration::from_secs(15 * 60);
 /// The first one comes sooner: a new store has none.
 const FIRST_SNAPSHOT_AFTER: Duration = Duration::from_secs(10);
 
+/// `retain` where the rules file does not set it.
+const RETAIN: Duration = Duration::from_secs(30 * 24 * 3600);
+
 /// When what was last done.
 pub(super) struct House {
     /// A commit's number.
@@ -55,7 +58,7 @@ impl<S: Store + 'static> Keeper<S> {
         }
         if self.is_loaded && is_due(self.house.pruned_at, PRUNE_EVERY, now) {
             self.house.pruned_at = now;
-            let retain = self.policy.retain;
+            let retain = self.policy.retain.unwrap_or(RETAIN);
             let prune = |store: &mut S, span| store.prune(retain.max(span));
             self.keep_house("old deliveries cannot be dropped", prune);
         }

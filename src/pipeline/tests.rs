@@ -1,6 +1,6 @@
 //! What the keeper shows while its store cannot be written.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use bytes::Bytes;
 
@@ -15,6 +15,8 @@ use crate::store::memory::MemoryStore;
 struct Disk {
     is_full: AtomicBool,
     hangs: AtomicBool,
+    /// Seconds that were kept when it was last pruned.
+    kept: AtomicU64,
 }
 
 struct Fragile {
@@ -46,6 +48,7 @@ impl Store for Fragile {
     }
 
     fn prune(&mut self, retain: Duration) -> Result<(), StoreError> {
+        self.disk.kept.store(retain.as_secs(), Ordering::Relaxed);
         self.store.prune(retain)
     }
 
@@ -76,7 +79,12 @@ fn failing_row(conversion: &str) -> Page {
 }
 
 fn keeper() -> (Keeper<Fragile>, Arc<Disk>) {
+    keeper_that_retains(None)
+}
+
+fn keeper_that_retains(retain: Option<Duration>) -> (Keeper<Fragile>, Arc<Disk>) {
     let policy = Policy {
+        retain,
         sources: vec![SourcePolicy::named("acme")],
         evaluate_every: Duration::from_secs(10),
         ..Policy::default()
@@ -134,4 +142,22 @@ async fn a_store_that_hangs_ends_the_keeper_so_that_a_new_process_goes_on() {
     sender.send(page).await.expect("it listens");
     sender.closed().await;
     assert_eq!(view.store().trouble.as_deref(), Some("the disk hangs"));
+}
+
+#[test]
+fn deliveries_are_kept_as_long_as_the_file_says_and_no_shorter_than_they_are_followed() {
+    let days = |days: u64| Duration::from_secs(days * 86_400);
+    let check = |retain: Option<Duration>, kept: Duration| {
+        let (mut keeper, disk) = keeper_that_retains(retain);
+        let began =
+            Message::Began { source: "acme".to_owned(), read: 1, at: Timestamp(9), counts: true };
+        assert!(keeper.take(began).is_continue());
+        keeper.house.pruned_at = Timestamp::default();
+        keeper.tick();
+        assert_eq!(disk.kept.load(Ordering::Relaxed), kept.as_secs(), "{retain:?}");
+    };
+    check(None, days(30));
+    check(Some(days(90)), days(90));
+    // The look-back and a day.
+    check(Some(days(1)), days(4));
 }

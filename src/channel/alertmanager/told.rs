@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use crate::channel::Thread;
 use crate::channel::render::labelled::{Labelled, Pairs, labelled};
 use crate::domain::delivery::Identity;
-use crate::domain::notify::Notice;
+use crate::domain::notify::{Notice, subjects};
 use crate::domain::outgoing::THREADS_LINGER;
 use crate::domain::time::Timestamp;
 
@@ -49,8 +49,7 @@ pub fn before(thread: Option<&Thread>) -> &[Told] {
 pub fn after(before: &[Told], notice: &Notice) -> Vec<Told> {
     let told_at = notice.created_at;
     // What is held back stands there as it was told.
-    let alerts = notice.alerts.iter().filter(|alert| !alert.is_held_back());
-    let mut told: Vec<Told> = alerts
+    let mut told: Vec<Told> = subjects(&notice.alerts)
         .map(|alert| Told { id: alert.id, alert: labelled(notice, alert), told_at })
         .collect();
     let labels: HashSet<Pairs> = told.iter().map(|new| new.alert.labels.clone()).collect();

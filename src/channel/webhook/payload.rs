@@ -8,7 +8,7 @@ use crate::channel::Link;
 use crate::channel::render::clean;
 use crate::channel::render::labelled::{Labelled, Pairs, common, examples, labelled, pairs};
 use crate::domain::delivery::Identity;
-use crate::domain::notify::{AlertFacts, Notice};
+use crate::domain::notify::{AlertFacts, Notice, subjects};
 
 /// The worst come first; the others are counted in `truncatedAlerts`.
 const MOST_ALERTS: usize = 500;
@@ -73,16 +73,15 @@ pub fn json(notice: &Notice, link: &Link) -> String {
 /// fingerprint both as firing and as over may take it for over. What fires comes before what
 /// ended; what is held back Alertmanager leaves out as well.
 fn each_once(alerts: &[AlertFacts]) -> Vec<&AlertFacts> {
-    let told = || alerts.iter().filter(|alert| !alert.is_held_back());
     let mut last: HashMap<Identity, &AlertFacts> = HashMap::new();
-    for alert in told() {
+    for alert in subjects(alerts) {
         let known = last.entry(alert.id).or_insert(alert);
         if (!alert.status.is_over(), alert.fired_at) > (!known.status.is_over(), known.fired_at) {
             *known = alert;
         }
     }
     let is_last = |alert: &&AlertFacts| std::ptr::eq(last[&alert.id], *alert);
-    told().filter(is_last).collect()
+    subjects(alerts).filter(is_last).collect()
 }
 
 fn item(notice: &Notice, alert: &AlertFacts, link: &Link) -> Item {

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use jiff::tz::TimeZone;
 use minijinja::value::Value;
 
-use super::{AlertFacts, AlertStatus, Notice, sample};
+use super::{AlertFacts, AlertStatus, Notice, sample, subjects};
 use crate::domain::rules::{Label, Severity};
 use crate::domain::summary;
 use crate::domain::time::Timestamp;
@@ -117,8 +117,7 @@ fn alert_of(alert: &AlertFacts) -> BTreeMap<&'static str, Value> {
 }
 
 fn worst(alerts: &[AlertFacts]) -> Severity {
-    let told = alerts.iter().filter(|alert| !alert.is_held_back());
-    told.map(|alert| alert.severity).max().unwrap_or(Severity::Info)
+    subjects(alerts).map(|alert| alert.severity).max().unwrap_or(Severity::Info)
 }
 
 fn status(status: AlertStatus) -> &'static str {

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use super::Outgoing;
 use crate::domain::delivery::Identity;
-use crate::domain::notify::{AlertFacts, Notice, NoticeReason, in_reading_order};
+use crate::domain::notify::{AlertFacts, Notice, NoticeReason, in_reading_order, subjects};
 use crate::domain::time::Timestamp;
 
 /// Batches that wait for a channel in trouble, each with a message of its own.
@@ -95,8 +95,7 @@ fn merged(mut parts: Vec<Outgoing>) -> Option<Outgoing> {
     let alerts = parts.iter_mut().rev().map(|part| std::mem::take(&mut part.notice.alerts));
     let alerts = merged_alerts(alerts.collect());
     // What is over is told as over, though nobody heard of its beginning.
-    let mut told = alerts.iter().filter(|alert| !alert.is_held_back());
-    let is_over = told.all(|alert| alert.status.is_over());
+    let is_over = subjects(&alerts).all(|alert| alert.status.is_over());
     let reason = if is_over { NoticeReason::Resolved } else { strongest };
     let newest = parts.pop()?.notice;
     let oldest = parts.into_iter().next()?;
@@ -138,9 +137,9 @@ fn fallback(parts: &[Outgoing]) -> Vec<String> {
 /// end of an earlier incident of the same alert, which is news too.
 fn merged_alerts(parts: Vec<Vec<AlertFacts>>) -> Vec<AlertFacts> {
     // What waits tells of these: the message that it becomes holds none of them back.
-    let news = |alert: &&AlertFacts| !alert.is_held_back() && !alert.status.is_over();
+    let waiting = parts.iter().flat_map(|alerts| subjects(alerts));
     let untold: HashSet<Identity> =
-        parts.iter().flatten().filter(news).map(|alert| alert.id).collect();
+        waiting.filter(|alert| !alert.status.is_over()).map(|alert| alert.id).collect();
     let mut told: HashMap<Identity, Vec<Timestamp>> = HashMap::new();
     let mut often: BTreeSet<u128> = BTreeSet::new();
     let mut alerts: Vec<AlertFacts> = Vec::new();

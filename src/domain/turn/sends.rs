@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::Turn;
 use crate::domain::delivery::Identity;
+use crate::domain::notify::subjects;
 use crate::domain::outgoing::{
     GivenUp, KeptThread, MOST_TRIES_BEFORE_FALLBACK, Outcome, Outgoing, merge, told_instead,
 };
@@ -162,11 +163,11 @@ impl Turn<'_> {
         self.state.threads.insert(key, thread);
     }
 
+    /// Its receiver knows of what fires in it.
     fn note_arrived(&mut self, sent: &Outgoing) {
         let told: BTreeSet<&str> = sent.told_batches().collect();
-        let fire = sent.notice.alerts.iter().filter(|alert| !alert.status.is_over());
-        let fire: Vec<Identity> =
-            fire.filter(|alert| !alert.is_held_back()).map(|alert| alert.id).collect();
+        let fire = subjects(&sent.notice.alerts).filter(|alert| !alert.status.is_over());
+        let fire: Vec<Identity> = fire.map(|alert| alert.id).collect();
         for (key, batch) in &mut self.state.batches {
             if key.receiver == sent.notice.receiver && told.contains(batch.id.as_str()) {
                 batch.arrived.extend(&fire);
